@@ -1,0 +1,1 @@
+"""harmonia: learning from data that disagrees."""

@@ -1,0 +1,109 @@
+"""Options that every stage has, and how a command speaks: tables for people, one JSON line for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from harmonia.core.errors import InputError
+from harmonia.core.progress import set_quiet
+
+
+@Parameter(name="*")
+@dataclass
+class Speech:
+    """How a command speaks."""
+
+    json: Annotated[bool, Parameter(name="--json", negative="")] = False
+    """Print one JSON object as the last line of stdout."""
+    quiet: Annotated[bool, Parameter(name="--quiet", negative="")] = False
+    """No progress bars, notes or tables."""
+
+    def begin(self) -> None:
+        """Silence progress when asked to."""
+        set_quiet(self.quiet)
+
+    def say(self, record: dict[str, Any], render: Callable[[], None]) -> None:
+        """Show the result: a table unless quiet or for a machine, and the JSON line when asked for."""
+        if not self.quiet and not self.json:
+            render()
+        if self.json:
+            print(json.dumps(record, ensure_ascii=False, allow_nan=False))
+
+
+@Parameter(name="*")
+@dataclass
+class Work(Speech):
+    """Options common to every stage that computes."""
+
+    seed: int = 0
+    """Fixes every random choice."""
+    out: Path | None = None
+    """Run folder to write; by default a new one under runs/."""
+    resume: Annotated[bool, Parameter(negative="")] = False
+    """Go on with an interrupted run in --out."""
+    set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None
+    """Change the recipe: axis.field=value, for instance solver.batch=1024; repeatable."""
+    workers: int | None = None
+    """Worker processes; by default one per core."""
+    engine: str = "local"
+    """local, or ray for a cluster; the result is the same."""
+
+    def folder(self, name: str) -> Path:
+        """Return the run folder, a fresh one under runs/ when none was named."""
+        if self.out is not None:
+            return self.out
+        if self.resume:
+            raise InputError("--resume needs --out RUN, the folder to go on with")
+        number = 1
+        while (path := Path("runs") / f"{name}-{number}").exists():
+            number += 1
+        return path
+
+
+@Parameter(name="*")
+@dataclass
+class Documents:
+    """How to read documents."""
+
+    text_column: str | None = None
+    """Column of the text (detected: text, content, document, ...)."""
+    id_column: str | None = None
+    """Column of ids; made from file and row where there is none."""
+    source_column: str | None = None
+    """Column of the source; else the folder or file."""
+    quality_column: Annotated[list[str] | None, Parameter(negative="")] = None
+    """Column of quality scores; repeatable."""
+    embedding_column: str | None = None
+    """Column of vectors, for --set features=given."""
+    tokens_column: str | None = None
+    """Column of token counts; estimated from bytes where there is none."""
+    on_bad: str = "stop"
+    """stop at a bad row, or skip it into rejects.parquet."""
+
+    def columns(self) -> dict[str, Any]:
+        """Return the keyword arguments of ``harmonia.select``."""
+        return vars(self) | {}
+
+
+def shares(pairs: list[str] | None, option: str) -> dict[str, float]:
+    """Read ``SOURCE=SHARE`` pairs.
+
+    >>> shares(["web=0.5", "books=10%"], "--floor")
+    {'web': 0.5, 'books': 0.1}
+    """
+    out = {}
+    for pair in pairs or ():
+        source, equals, share = pair.rpartition("=")
+        try:
+            out[source] = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
+        except ValueError:
+            equals = ""
+        if not equals or not source:
+            raise InputError(f"{option} {pair}: expected SOURCE=SHARE, for instance books=0.1")
+    return out

@@ -1,0 +1,45 @@
+"""``harmonia diagnose``: how the sources of a pool disagree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from harmonia.cli.common import Documents, Work
+from harmonia.core.errors import InputError
+
+
+def diagnose(*pool: str, features: str = "hashing", report: Annotated[bool, Parameter(negative="")] = False,
+             documents: Documents | None = None, work: Work | None = None) -> None:
+    """Measure how the sources of a pool disagree, before any compute is spent on training.
+
+    Sizes, duplicates within and between sources, effective rank, overlap, collapse; and the recipes that address what
+    was found, with the figures that made it say so.
+
+    Parameters
+    ----------
+    pool
+        Files, folders, globs or URLs of documents; or a dataset of `harmonia data list`.
+    features
+        How documents become vectors: hashing, static, sentence-transformers, given, ...; its fields by
+        --set features.field=value.
+    report
+        Also write RUN/report.html.
+    """
+    documents, work = documents or Documents(), work or Work()
+    work.begin()
+    from harmonia.cli.pool import inputs_of
+    from harmonia.core.files import write_text
+    from harmonia.report.pages import page_of
+    from harmonia.report.terminal import diagnosis
+    from harmonia.select.diagnose import diagnose as run
+
+    if not pool:
+        raise InputError("name the documents: harmonia diagnose FOLDER")
+    folder = work.folder("diagnose")
+    record = run(inputs_of(pool), features=features, seed=work.seed, out=folder, resume=work.resume,
+                 settings=work.set or (), engine=work.engine, workers=work.workers, **documents.columns())
+    if report:
+        write_text(folder / "report.html", page_of(folder))
+    work.say({"run": str(folder), **record}, lambda: diagnosis(record))

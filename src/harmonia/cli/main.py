@@ -1,0 +1,70 @@
+"""The ``harmonia`` command: parses, runs, and turns every failure into one message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from harmonia.core.errors import HarmoniaError
+
+_HELP = """Learn from data that disagrees.
+
+See how your sources disagree, pick the documents worth training on, and judge the picks by training on them.
+
+    harmonia data get demo                                   a real corpus to try things on
+    harmonia diagnose demo                                   how its sources disagree
+    harmonia select demo --budget 3% --out runs/first        pick documents
+    harmonia report runs/first                               see what was picked, and why
+    harmonia compare select demo --recipes random,disf-unit  does it help?
+
+A recipe is one choice per axis: `harmonia recipes select` lists them, `harmonia explain disf-unit` shows one.
+Exit codes: 0 done, 2 bad input or usage, 1 anything else."""
+
+app = App(name="harmonia", help=_HELP, help_format="markdown", suppress_keyboard_interrupt=False)
+
+for _name, _help in (
+        ("select", "Pick the documents worth training on."),
+        ("compare", "Run several recipes on the same data, seeds and budget, and judge them by training."),
+        ("report", "Write a run's self-contained HTML page."),
+        ("diagnose", "Measure how sources disagree, before any compute is spent."),
+        ("recipes", "List the recipes of a stage."),
+        ("explain", "Explain a recipe, or why a document was taken or left."),
+        ("cite", "Print the BibTeX of what a run or a recipe uses."),
+        ("data", "Get real datasets to try things on.")):
+    app.command(f"harmonia.cli.{_name}:{'app' if _name in ('compare', 'data') else _name}", name=_name, help=_help)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; errors go to stderr as one message."""
+    try:
+        app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        return _fail(str(error), 2)
+    except HarmoniaError as error:
+        return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        return _fail("interrupted; what was finished is kept, go on with --resume", 1)
+    except BrokenPipeError:
+        # the reader of our output went away, as `| head` does; stop quietly
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        return _fail("out of memory; choose fewer --workers or a batched solver (--set solver.batch=1024)", 1)
+    except Exception as error:
+        if os.environ.get("HARMONIA_DEBUG"):
+            raise
+        return _fail(f"internal error: {type(error).__name__}: {error} (HARMONIA_DEBUG=1 shows where)", 1)
+    return 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"harmonia: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,39 @@
+"""``harmonia recipes``: what can be run."""
+
+from __future__ import annotations
+
+from harmonia.cli.common import Speech
+
+
+def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
+    """List the recipes of a stage, or of all stages.
+
+    Parameters
+    ----------
+    stage
+        A stage, for instance select; all stages when left out.
+    """
+    speech = speech or Speech()
+    speech.begin()
+    from harmonia.stages import STAGES, find_stage
+
+    rows = []
+    for name in [stage] if stage else STAGES:
+        found = find_stage(name)
+        for recipe in found.book:
+            rows.append({"name": recipe.name, "stage": name, "aliases": found.book.aliases(recipe.name),
+                         "axes": {axis: part.kind_name() for axis, part in recipe.choices().items()},
+                         "meaning": found.book.meaning(recipe.name), "cite": recipe.references()})
+
+    def render() -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in ("recipe", "axes", "what it does"):
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(row["name"], " x ".join(row["axes"].values()), row["meaning"])
+        Console().print(table)
+
+    speech.say({"recipes": rows}, render)

@@ -1,0 +1,27 @@
+"""``harmonia report``: the page of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harmonia.cli.common import Speech
+
+
+def report(run: Path, *, out: Path | None = None, speech: Speech | None = None) -> None:
+    """Write a run's self-contained HTML page; it needs no network.
+
+    Parameters
+    ----------
+    run
+        Folder of a finished run: a selection, a comparison or a diagnosis.
+    out
+        Where to write the page; RUN/report.html when left out.
+    """
+    speech = speech or Speech()
+    speech.begin()
+    from harmonia.core.files import write_text
+    from harmonia.report.pages import page_of
+
+    target = out or run / "report.html"
+    write_text(target, page_of(run))
+    speech.say({"report": str(target)}, lambda: print(target))

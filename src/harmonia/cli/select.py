@@ -1,0 +1,78 @@
+"""``harmonia select``: pick the documents worth training on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from harmonia.cli.common import Documents, Work, shares
+from harmonia.core.errors import InputError
+
+
+def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
+           suggest_budget: Annotated[bool, Parameter(negative="")] = False,
+           continue_: Annotated[Path | None, Parameter(name="--continue")] = None,
+           floor: Annotated[list[str] | None, Parameter(negative="")] = None,
+           ceiling: Annotated[list[str] | None, Parameter(negative="")] = None,
+           ids_only: Annotated[bool, Parameter(negative="")] = False,
+           keep_rejected: Annotated[bool, Parameter(negative="")] = False,
+           dtype: str = "float32", documents: Documents | None = None, work: Work | None = None) -> None:
+    """Pick the documents worth training on.
+
+    Writes RUN/result/picks.parquet (id, rank, score, one column per objective term, source, original columns).
+
+    Parameters
+    ----------
+    pool
+        Files, folders, globs or URLs of Parquet, JSONL (.gz, .zst), CSV or text; or a dataset of `harmonia data list`.
+    budget
+        How much to pick: 0.015, 1.5%, 1000 (documents) or 50Mtok (tokens).
+    recipe
+        A recipe's name (`harmonia recipes select`) or a YAML file.
+    suggest_budget
+        Also say at which budget the marginal gain flattens; the budget is then 10% when none is given.
+    continue_
+        Add new files to the selection of an earlier RUN: its picks stay, POOL is the new files alone.
+    floor
+        SOURCE=SHARE: give a source at least this share of the budget; repeatable.
+    ceiling
+        SOURCE=SHARE: give a source at most this share of the budget; repeatable.
+    ids_only
+        Leave the original columns out of the picks.
+    keep_rejected
+        Also write rejected.parquet: what was left out, with the reason.
+    dtype
+        Compute in float32 (sums in float64) or float64.
+    """
+    documents, work = documents or Documents(), work or Work()
+    work.begin()
+    from harmonia.cli.pool import inputs_of
+    from harmonia.report.terminal import selection
+    from harmonia.select.continuation import continue_selection
+    from harmonia.select.engine import select as run
+
+    if not pool:
+        raise InputError("name the documents: harmonia select FOLDER --budget 1.5%")
+    if budget is None and not suggest_budget:
+        raise InputError("--budget is missing: 0.015, 1.5%, 1000 (documents) or 50Mtok (tokens); "
+                         "or let --suggest-budget propose one")
+    budget = budget or "10%"
+    if continue_ is not None:
+        result = continue_selection(continue_, inputs_of(pool), budget=budget, out=work.folder("select-continued"),
+                                    resume=work.resume, engine=work.engine, workers=work.workers)
+    else:
+        name = Path(recipe).stem if recipe.endswith((".yaml", ".yml", ".json")) else recipe
+        result = run(inputs_of(pool), recipe, budget=budget, seed=work.seed, out=work.folder(f"select-{name}"),
+                     resume=work.resume, settings=work.set or (), floors=shares(floor, "--floor"),
+                     ceilings=shares(ceiling, "--ceiling"), dtype=dtype, ids_only=ids_only,
+                     keep_rejected=keep_rejected, engine=work.engine, workers=work.workers, **documents.columns())
+    summary = result.summary
+    record = {"run": str(result.folder), "picks": str(result.folder / "result" / "picks.parquet"),
+              "recipe": result.recipe.name, "documents": summary["documents"], "picked": summary["picked"],
+              "sources": summary["sources"], "rejects": summary["rejects"], "seconds": summary["seconds"],
+              "peak_memory_bytes": summary["peak_memory_bytes"]}
+    if suggest_budget:
+        record["suggested_budget"] = summary["suggested_budget"]
+    work.say(record, lambda: selection(summary, result.folder, suggest=suggest_budget))

@@ -1,0 +1,145 @@
+"""Where independent pieces of work run: in this process, in worker processes, or on a Ray cluster.
+
+The results come in the order of the items and do not depend on the executor. Only a few items are in flight at a
+time, so memory is bounded by the workers, not by the items.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from harmonia.core.errors import InputError, MissingExtraError, RunError, suggest
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Executor(Protocol):
+    """Maps work over items."""
+
+    def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
+        """Yield ``make()(item)`` for each item, in order.
+
+        ``make`` is called once per worker; what it builds (a model, an open file) serves all items of that worker.
+        It must be importable: a module-level function, or ``functools.partial`` of one.
+
+        Raises:
+            RunError: a worker died.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Serial:
+    """Everything in this process."""
+
+    def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
+        work = make()
+        return (work(item) for item in items)
+
+
+_work: Callable[[Any], Any] | None = None
+
+
+def _install(make: Callable[[], Callable[[Any], Any]]) -> None:
+    global _work
+    _work = make()
+
+
+def _do(item: Any) -> Any:
+    assert _work is not None
+    return _work(item)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Worker processes on this machine, started fresh so that threads of the parent cannot deadlock them."""
+
+    workers: int
+
+    def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
+        import multiprocessing
+        from concurrent.futures import Future, ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+
+        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _install, (make,)) as pool:
+            waiting: deque[Future[R]] = deque()
+            try:
+                for item in items:
+                    waiting.append(pool.submit(_do, item))
+                    if len(waiting) > 2 * self.workers:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            except BrokenProcessPool as error:
+                raise RunError("a worker process died, perhaps for want of memory; "
+                               "go on with --resume, with fewer --workers") from error
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+
+@dataclass(frozen=True)
+class Ray:
+    """Ray actors: on the cluster that ``RAY_ADDRESS`` names, else on a local one that is started for the run."""
+
+    workers: int
+
+    def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingExtraError("ray", "ray") from error
+        if not ray.is_initialized():
+            address = os.environ.get("RAY_ADDRESS")
+            options = {"address": address} if address else {"num_cpus": self.workers, "include_dashboard": False}
+            ray.init(log_to_driver=False, configure_logging=False, **options)
+
+        @ray.remote(num_cpus=1)
+        class Worker:
+            def __init__(self, make: Callable[[], Callable[[T], R]]) -> None:
+                self.work = make()
+
+            def do(self, item: T) -> R:
+                return self.work(item)
+
+        actors = [Worker.remote(make) for _ in range(self.workers)]
+        waiting: deque[Any] = deque()
+        try:
+            for turn, item in enumerate(items):
+                waiting.append(actors[turn % self.workers].do.remote(item))
+                if len(waiting) > 2 * self.workers:
+                    yield ray.get(waiting.popleft())
+            while waiting:
+                yield ray.get(waiting.popleft())
+        except ray.exceptions.RayActorError as error:
+            raise RunError(f"a Ray worker died: {error}; go on with --resume") from error
+        except ray.exceptions.RayTaskError as error:
+            raise error.as_instanceof_cause() from None
+        finally:
+            for actor in actors:
+                ray.kill(actor)
+
+
+def executor(engine: str, workers: int | None) -> Executor:
+    """Return the executor that ``--engine`` and ``--workers`` ask for.
+
+    Args:
+        engine: ``"local"`` or ``"ray"``.
+        workers: number of workers; None for one per core.
+
+    Raises:
+        InputError: an unknown engine, or less than one worker.
+    """
+    count = workers if workers is not None else os.cpu_count() or 1
+    if count < 1:
+        raise InputError(f"--workers {count}: at least 1 is needed")
+    if engine == "ray":
+        return Ray(count)
+    if engine == "local":
+        return Processes(count) if count > 1 else Serial()
+    raise InputError(f"no engine {engine!r}{suggest(engine, ('local', 'ray'))}")

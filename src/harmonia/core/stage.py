@@ -1,0 +1,52 @@
+"""A stage: its name, the question it answers, its recipes and its bibliography."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from harmonia.core.citation import cite
+from harmonia.core.recipe import Recipe, RecipeBook
+
+
+class Trial(Protocol):
+    """How a stage is put to the test: what ``harmonia.testing.check_recipe`` needs to run the common battery."""
+
+    def run(self, recipe: Recipe, data: Any, *, seed: int, out: Path, resume: bool = False) -> dict[str, np.ndarray]:
+        """Run the recipe on the data and return its result as arrays to compare."""
+        ...
+
+    def reordered(self, data: Any) -> Any:
+        """Return the same data in another order, for which the result must be the same."""
+        ...
+
+    def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
+        """Yield (name, unusable data, a word that the error must contain)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What the command line and the tests need to know of a stage.
+
+    Attributes:
+        name: the verb.
+        question: the question it answers.
+        book: its named recipes.
+        references: its BibTeX file.
+        trial: how the common battery runs it.
+    """
+
+    name: str
+    question: str
+    book: RecipeBook
+    references: Path
+    trial: Trial
+
+    def cite(self, recipe: Recipe) -> str:
+        """Return the BibTeX of everything a recipe uses."""
+        return cite(recipe.references(), self.references)

@@ -1,0 +1,117 @@
+"""Rows of a pool shifted, scaled and brought to length one as they are read: (x - mean) / deviation / norm.
+
+The statistics of a pool of any size take two passes, one for the columns and one for the rows; the scaled pool itself
+is never stored unless it is small.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from harmonia.maths.rows import Matrix, blocks
+
+BLOCK = 8192
+RESIDENT_BYTES = 2**29
+
+
+class ScaledRows:
+    """A matrix whose rows are ``(x - mean) / deviation * weight``; anything left out is skipped.
+
+    Args:
+        matrix: (n, d) source, of any numeric type.
+        mean: (d,) subtracted from every row.
+        deviation: (d,) divides the columns.
+        weights: (n,) multiplies the rows; 1/norm makes them unit rows.
+        dtype: type of the rows read.
+
+    >>> ScaledRows(np.array([[3., 4.], [0., 2.]]), weights=np.array([.2, .5]))[:].tolist()
+    [[0.6..., 0.8...], [0.0, 1.0]]
+    """
+
+    def __init__(self, matrix: Matrix, mean: np.ndarray | None = None, deviation: np.ndarray | None = None,
+                 weights: np.ndarray | None = None, dtype: Any = np.float32) -> None:
+        self.matrix = matrix
+        self.shape = tuple(matrix.shape)
+        self.dtype = np.dtype(dtype)
+        self._mean = None if mean is None else mean.astype(self.dtype)
+        self._slope = None if deviation is None else (1 / deviation).astype(self.dtype)
+        self._weights = None if weights is None else weights.astype(self.dtype)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        block = np.array(self.matrix[rows], self.dtype)
+        if self._mean is not None:
+            block -= self._mean
+        if self._slope is not None:
+            block *= self._slope
+        if self._weights is not None:
+            block *= self._weights[rows, None]
+        return block
+
+
+def column_moments(matrix: Matrix, block: int = BLOCK) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and population variance of every column, in one pass: two (d,) float64 arrays.
+
+    Blocks are joined by the pairwise update of Chan, Golub & LeVeque (1983). A column with a value that is not finite
+    has a mean that is not finite.
+
+    >>> [a.tolist() for a in column_moments(np.array([[0., 1.], [2., 1.]]))]
+    [[1.0, 1.0], [1.0, 0.0]]
+    """
+    n, mean, squares = 0, np.zeros(matrix.shape[1]), np.zeros(matrix.shape[1])
+    with np.errstate(invalid="ignore"):
+        for _, rows in blocks(matrix, block, np.float64):
+            m = len(rows)
+            centre = rows.mean(axis=0)
+            shift = centre - mean
+            rows = rows - centre
+            squares += np.einsum("na,na->a", rows, rows) + shift**2 * (n * m / (n + m))
+            mean += shift * (m / (n + m))
+            n += m
+    return mean, squares / max(n, 1)
+
+
+def row_norms(matrix: Matrix, block: int = BLOCK) -> np.ndarray:
+    """Return the length of every row, in one pass: (n,) float64."""
+    norms = np.empty(matrix.shape[0])
+    for where, rows in blocks(matrix, block, np.float64):
+        norms[where] = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    return norms
+
+
+def first_not_finite(matrix: Matrix, block: int = BLOCK) -> int | None:
+    """Return the first row that holds NaN or an infinity, or None."""
+    for where, rows in blocks(matrix, block, np.float64):
+        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(bad):
+            return int(where.start + bad[0])
+    return None
+
+
+def resident(matrix: Matrix, limit: int = RESIDENT_BYTES) -> Matrix:
+    """Return the matrix as one array in memory when it takes at most ``limit`` bytes, else unchanged."""
+    if isinstance(matrix, np.ndarray) and not isinstance(matrix, np.memmap):
+        return matrix
+    return matrix[:] if matrix.shape[0] * matrix.shape[1] * matrix.dtype.itemsize <= limit else matrix
+
+
+def count_duplicates(matrix: Matrix, block: int = BLOCK) -> int:
+    """Return how many rows equal an earlier row bit for bit (0.0 and -0.0 are equal).
+
+    Rows are compared by a 64-bit multiplicative hash of their bits, so memory is 8 bytes per row and a false match
+    has probability below n^2 / 2^64.
+
+    >>> count_duplicates(np.array([[1., 0.], [2., 3.], [1., -0.]]))
+    1
+    """
+    wide = matrix.dtype.itemsize > 4
+    multipliers = np.random.default_rng(0x5EED).integers(2**63, size=matrix.shape[1], dtype=np.uint64) * 2 + 1
+    hashes = np.empty(matrix.shape[0], np.uint64)
+    for where, rows in blocks(matrix, block, np.float64 if wide else np.float32):
+        bits = (rows + 0).view(np.uint64 if wide else np.uint32).astype(np.uint64)
+        bits ^= bits >> np.uint64(29)
+        bits *= np.uint64(0x9E3779B97F4A7C15)
+        bits ^= bits >> np.uint64(32)
+        hashes[where] = (bits * multipliers).sum(axis=1, dtype=np.uint64)
+    return len(hashes) - len(np.unique(hashes))

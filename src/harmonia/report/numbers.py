@@ -1,0 +1,141 @@
+"""Numbers as people read them: counts, shares, bytes and durations in words short enough for a table."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+NOTHING = "–"
+
+
+def known(x: Any) -> bool:
+    """Return whether ``x`` is a finite number."""
+    return isinstance(x, int | float) and math.isfinite(x)
+
+
+def count(x: Any) -> str:
+    """Return a whole number with separators.
+
+    >>> count(1234567), count(None)
+    ('1,234,567', '–')
+    """
+    return f"{round(x):,}" if known(x) else NOTHING
+
+
+def short(x: Any) -> str:
+    """Return a count to three digits with a unit letter.
+
+    >>> short(950), short(12_345), short(1.5e9), short(999_999)
+    ('950', '12.3 k', '1.50 G', '1.00 M')
+    """
+    if not known(x):
+        return NOTHING
+    if abs(x) < 999.5:
+        return value(x) if x != round(x) else str(round(x))
+    for scale, letter in ((1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")):
+        digits = abs(x) / scale
+        if digits < 999.5 or letter == "T":
+            return f"{x / scale:.{2 if digits < 9.995 else 1 if digits < 99.95 else 0}f} {letter}"
+    raise AssertionError
+
+
+def value(x: Any) -> str:
+    """Return a real number to four significant digits.
+
+    >>> value(0.123456), value(1234.5), value(0.00001234), value(float("nan"))
+    ('0.1235', '1,234', '1.234e-05', '–')
+    """
+    if not known(x):
+        return NOTHING
+    if x == 0:
+        return "0"
+    if not 1e-4 <= abs(x) < 1e7:
+        return f"{x:.4g}"
+    return f"{x:,.{max(0, 3 - math.floor(math.log10(abs(x))))}f}"
+
+
+def signed(x: Any) -> str:
+    """Return a real number with its sign.
+
+    >>> signed(0.5), signed(-0.25)
+    ('+0.5000', '−0.2500')
+    """
+    return NOTHING if not known(x) else ("−" if x < 0 else "+") + value(abs(x))
+
+
+def percent(share: Any) -> str:
+    """Return a share as a percentage to about three digits.
+
+    >>> percent(0.015625), percent(0.5), percent(0.00004), percent(0)
+    ('1.56 %', '50.0 %', '< 0.01 %', '0 %')
+    """
+    if not known(share):
+        return NOTHING
+    if share == 0:
+        return "0 %"
+    if 0 < share < 1e-4:
+        return "< 0.01 %"
+    return f"{100 * share:.{2 if abs(share) < 0.0995 else 1}f} %"
+
+
+def ratio(part: Any, whole: Any) -> str:
+    """Return how many times ``whole`` goes into ``part``.
+
+    >>> ratio(3, 2), ratio(1, 0)
+    ('× 1.50', '–')
+    """
+    return f"× {part / whole:.2f}" if known(part) and known(whole) and whole else NOTHING
+
+
+def size(amount: Any) -> str:
+    """Return bytes in binary units.
+
+    >>> size(512), size(3 * 2**20)
+    ('512 B', '3.00 MiB')
+    """
+    if not known(amount):
+        return NOTHING
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    step = min(int(math.log2(amount) // 10), 4) if amount >= 1 else 0
+    return f"{amount:.0f} B" if step == 0 else f"{amount / 2 ** (10 * step):.3g} {units[step]}" if (
+        amount / 2 ** (10 * step) >= 9.995) else f"{amount / 2 ** (10 * step):.2f} {units[step]}"
+
+
+def duration(seconds: Any) -> str:
+    """Return a time span in its two largest units.
+
+    >>> duration(0.0123), duration(12.34), duration(125), duration(7384)
+    ('12 ms', '12.3 s', '2 min 5 s', '2 h 3 min')
+    """
+    if not known(seconds):
+        return NOTHING
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def excerpt(text: str, length: int) -> str:
+    """Return the start of a text on one line, with an ellipsis where it was cut.
+
+    >>> excerpt("two  words\\nand more", 10)
+    'two words…'
+    """
+    line = " ".join(text[: 4 * length].split())
+    return line if len(line) <= length and len(text) <= 4 * length else line[:length].rstrip() + "…"
+
+
+def middle(word: str, length: int) -> str:
+    """Return a long identifier with its middle cut out, both ends kept.
+
+    >>> middle("shard-0001/part-17.parquet#00042", 17)
+    'shard-00…et#00042'
+    """
+    if len(word) <= length:
+        return word
+    head = (length - 1) // 2
+    return f"{word[:head]}…{word[len(word) - (length - 1 - head):]}"

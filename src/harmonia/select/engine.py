@@ -1,0 +1,161 @@
+"""The engine of a selection: index, embed, fit the objective, solve, write. Every step is kept and resumable."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmonia.core.errors import InputError
+from harmonia.core.executor import Executor, executor
+from harmonia.core.measure import peak_memory_bytes, reset_peak_memory
+from harmonia.core.run import Run
+from harmonia.data.documents import Columns, Corpus
+from harmonia.select import output
+from harmonia.select.budget import Budget
+from harmonia.select.context import Context
+from harmonia.select.features.given import Given
+from harmonia.select.features.none import NoFeatures
+from harmonia.select.ingest import embed, index, keep_given
+from harmonia.select.pool import Pool
+from harmonia.select.recipe import SelectRecipe
+from harmonia.select.recipes import BOOK
+from harmonia.select.result import SelectResult
+from harmonia.select.set_function import SetFunction
+from harmonia.select.solver.base import Picks, Problem
+
+Inputs = Any
+"""Paths, globs, URLs, folders, or an in-memory table; see harmonia.data.documents.Corpus."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything besides the recipe and the data that decides a selection.
+
+    Attributes:
+        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents) or ``"50Mtok"`` (tokens).
+        seed: seed of every random choice.
+        columns: names of the input columns; what is left out is detected.
+        on_bad: ``"stop"`` at a bad row, or ``"skip"`` it into ``rejects.parquet``.
+        floors: source -> least share of the budget.
+        ceilings: source -> largest share of the budget.
+        dtype: ``"float32"`` (sums in float64) or ``"float64"``.
+        ids_only: leave the original columns out of the picks.
+        keep_rejected: also write what was left out, with the reason.
+    """
+
+    budget: str | float
+    seed: int = 0
+    columns: Columns = Columns()  # noqa: RUF009 - frozen
+    on_bad: str = "stop"
+    floors: Mapping[str, float] | None = None
+    ceilings: Mapping[str, float] | None = None
+    dtype: str = "float32"
+    ids_only: bool = False
+    keep_rejected: bool = False
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "float64"):
+            raise InputError(f"dtype {self.dtype!r}: choose float32 or float64")
+        if self.on_bad not in ("stop", "skip"):
+            raise InputError(f"on-bad {self.on_bad!r}: choose stop or skip")
+
+    def request(self) -> dict[str, Any]:
+        """Return the JSON record that a resumed run must match."""
+        columns = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.columns).items()}
+        return {"budget": str(self.budget), "seed": self.seed, "columns": columns, "on_bad": self.on_bad,
+                "floors": dict(self.floors or {}), "ceilings": dict(self.ceilings or {}), "dtype": self.dtype,
+                "ids_only": self.ids_only, "keep_rejected": self.keep_rejected}
+
+    def budget_for(self, pool: Pool) -> Budget:
+        """Return the budget against a pool."""
+        return Budget.parse(self.budget, len(pool), int(pool.tokens.sum()), floors=self.floors, ceilings=self.ceilings)
+
+
+def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, budget: str | float, seed: int = 0,
+           out: str | Path | None = None, resume: bool = False, settings: Iterable[str] = (),
+           text_column: str | None = None, id_column: str | None = None, source_column: str | None = None,
+           quality_column: str | Sequence[str] | None = None, embedding_column: str | None = None,
+           tokens_column: str | None = None, on_bad: str = "stop", floors: Mapping[str, float] | None = None,
+           ceilings: Mapping[str, float] | None = None, dtype: str = "float32", ids_only: bool = False,
+           keep_rejected: bool = False, engine: str = "local", workers: int | None = None) -> SelectResult:
+    """Pick the documents worth training on.
+
+    Args:
+        inputs: files, folders, globs or fsspec URLs of Parquet, JSONL, CSV or text; or a table in memory.
+        recipe: a recipe's name (``harmonia recipes select`` lists them), a YAML file, or a ``SelectRecipe``.
+        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents) or ``"50Mtok"`` (tokens).
+        seed: fixes every random choice; the same seed and data give the identical file.
+        out: run folder; a fresh temporary folder when left out.
+        resume: go on with an interrupted run in ``out``.
+        settings: changes to the recipe, ``"axis.field=value"``.
+        text_column: column of the text; this and the other columns are detected when left out.
+        id_column: column of ids; ids are made from file and row where there is none.
+        source_column: column of the source; else the folder or file a document lies in.
+        quality_column: one or several columns of scores.
+        embedding_column: column of vectors, for ``features=given``.
+        tokens_column: column of token counts; estimated from bytes where there is none.
+        on_bad: ``"stop"`` at a bad row, or ``"skip"`` it.
+        floors: source -> least share of the budget.
+        ceilings: source -> largest share of the budget.
+        dtype: in which solvers compute, ``"float32"`` or ``"float64"``.
+        ids_only: leave the original columns out of the picks.
+        keep_rejected: also write what was left out, with the reason.
+        engine: ``"local"`` or ``"ray"``; the result is the same.
+        workers: worker processes; one per core when left out.
+
+    Returns:
+        The result: ``.picks`` (polars), ``.summary``, ``.report()``.
+
+    Raises:
+        InputError: unusable data or settings; the message says what and where.
+        RunError: the run was interrupted (disk full, input gone) and can be resumed.
+    """
+    record = BOOK.load(recipe).with_settings(settings)
+    assert isinstance(record, SelectRecipe)
+    quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
+    asked = Settings(budget=budget, seed=seed, columns=Columns(text=text_column, id=id_column, source=source_column,
+                     quality=quality, embedding=embedding_column, tokens=tokens_column),
+                     on_bad=on_bad, floors=floors, ceilings=ceilings, dtype=dtype, ids_only=ids_only,
+                     keep_rejected=keep_rejected)
+    work = executor(engine, workers)
+    corpus = Corpus.open(inputs, asked.columns, on_bad=on_bad)
+    folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-select-"))
+    with Run.start(folder, record, {**asked.request(), "inputs": corpus.fingerprint()}, resume=resume) as run:
+        if not run.finished:
+            reset_peak_memory()
+            pool = prepare(corpus, record, run, work)
+            with run.phase("selecting"):
+                function, picks = choose(record, pool, asked.budget_for(pool), context_of(run, asked))
+            with run.phase("writing"):
+                output.write(run, corpus, pool, picks, function.scores(), asked)
+            output.summarise_run(run, corpus, pool, picks, record, asked, peak_memory_bytes())
+            run.finish()
+    return SelectResult(folder)
+
+
+def prepare(corpus: Corpus, recipe: SelectRecipe, run: Run, work: Executor) -> Pool:
+    """Index and embed the corpus: everything of a selection that the seed does not touch."""
+    with run.phase("reading"):
+        pool = index(corpus, run, recipe.features.sample_size)
+    with run.phase("features"):
+        if isinstance(recipe.features, NoFeatures):
+            return pool
+        if isinstance(recipe.features, Given):
+            return replace(pool, features=keep_given(corpus, run))
+        return replace(pool, features=embed(corpus, recipe.features, run, work))
+
+
+def context_of(run: Run, asked: Settings) -> Context:
+    """Return the services of a run."""
+    return Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
+
+
+def choose(recipe: SelectRecipe, pool: Pool, budget: Budget, context: Context) -> tuple[SetFunction, Picks]:
+    """Fit the objective and solve: the whole of a method, on any pool, without files."""
+    function = recipe.objective.fit(pool, context)
+    return function, recipe.solver.solve(Problem(pool, function, budget, context))

@@ -1,0 +1,41 @@
+"""The stage ``select`` as the command line and the common battery know it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harmonia.core.recipe import Recipe
+from harmonia.core.stage import Stage
+from harmonia.select.recipes import BOOK
+from harmonia.select.references import REFERENCES
+
+
+class SelectTrial:
+    """Runs selections for the battery; the data are lists of records with id, text, source and quality."""
+
+    budget = 12
+
+    def run(self, recipe: Recipe, data: Any, *, seed: int, out: Path, resume: bool = False) -> dict[str, np.ndarray]:
+        from harmonia.select.engine import select
+
+        result = select(data, recipe, budget=self.budget, seed=seed, out=out, resume=resume, workers=1)  # type: ignore[arg-type]
+        picks = result.picks
+        return {name: picks[name].to_numpy() for name in picks.columns if name != "text"}
+
+    def reordered(self, data: Any) -> Any:
+        return [data[i] for i in np.random.default_rng(0).permutation(len(data))]
+
+    def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
+        yield "nothing", [], "no document"
+        yield "text-missing", [*data[:-1], {**data[-1], "text": None}], "text"
+        yield "text-not-a-string", [{**data[0], "text": ["a"]}, *({**row, "text": [row["text"]]} for row in data[1:])], "text"
+        yield "duplicate-ids", [*data, data[0]], str(data[0]["id"])
+        yield "fewer-documents-than-the-budget", data[:self.budget - 1], "budget"
+
+
+STAGE = Stage(name="select", question="Which documents are worth training on?", book=BOOK, references=REFERENCES,
+              trial=SelectTrial())
