@@ -1,1 +1,54 @@
-"""harmonia: learning from data that disagrees."""
+"""harmonia: learning from data that disagrees.
+
+Documents, domains, clients, tasks, experts and modalities pull one model in different directions. harmonia shows how
+they disagree, picks the data worth training on, and judges the choice by training.
+
+    import harmonia
+    result = harmonia.select("corpus/", "disf-unit", budget="1.5%")
+    result.picks          # a polars table
+    result.report()       # one self-contained HTML page
+
+A stage is a verb and a package: ``harmonia.select(...)`` runs it, ``from harmonia.select import Greedy`` takes its parts.
+Everything is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "select": ("harmonia.select", None),
+    "compare": ("harmonia.select.comparison", "compare"),
+    "diagnose": ("harmonia.select.diagnose", "diagnose"),
+    "recipes": ("harmonia.stages", "recipes"),
+    "explain": ("harmonia.stages", "explain"),
+    "cite": ("harmonia.stages", "cite"),
+    "report": ("harmonia.report.pages", "report"),
+    "HarmoniaError": ("harmonia.core.errors", "HarmoniaError"),
+}
+
+__all__ = sorted([*_PUBLIC, "__version__"])
+
+if TYPE_CHECKING:
+    from harmonia.core.errors import HarmoniaError as HarmoniaError
+    from harmonia.report.pages import report as report
+    from harmonia.select.comparison import compare as compare
+    from harmonia.select.diagnose import diagnose as diagnose
+    from harmonia.stages import cite as cite
+    from harmonia.stages import explain as explain
+    from harmonia.stages import recipes as recipes
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'harmonia' has no attribute {name!r}")
+    module, attribute = _PUBLIC[name]
+    found = import_module(module)
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,10 +1,17 @@
-"""The stages that exist: one line each."""
+"""The stages that exist, one line each; and what can be asked of a recipe whatever its stage."""
 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 from harmonia.core.errors import InputError, suggest
+from harmonia.core.part import Part
+from harmonia.core.recipe import Recipe
+from harmonia.core.run import Run
 from harmonia.core.stage import Stage
 
 STAGES = {
@@ -37,3 +44,63 @@ def stage_of_recipe(name: str) -> Stage:
             return stage
     known = [other for stage in stages for other in stage.book.names()]
     raise InputError(f"no recipe {name!r}{suggest(name, known)}")
+
+
+def load_recipe(what: str | Path) -> tuple[Stage, Recipe]:
+    """Return a recipe and its stage, from a recipe's name, a recipe's YAML file, or a run folder.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    path = Path(what)
+    if path.is_dir():
+        stage = find_stage(Run.at(path).request["stage"])
+        return stage, stage.book.load(path / "recipe.yaml")
+    if path.suffix in (".yaml", ".yml", ".json"):
+        stage = find_stage(_stage_in(path))
+        return stage, stage.book.load(path)
+    stage = stage_of_recipe(str(what))
+    return stage, stage.book.load(str(what))
+
+
+def _stage_in(path: Path) -> str:
+    try:
+        record = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())}") from error
+    if not isinstance(record, dict) or "stage" not in record:
+        raise InputError(f"{path}: a recipe says its stage, for instance stage: select")
+    return str(record["stage"])
+
+
+def recipes(stage: str | None = None) -> list[dict[str, Any]]:
+    """Return the recipes of one stage, or of all: name, stage, aliases, axes, meaning, cite."""
+    return [{"name": recipe.name, "stage": found.name, "aliases": found.book.aliases(recipe.name),
+             "axes": {axis: part.kind_name() for axis, part in recipe.choices().items()},
+             "meaning": found.book.meaning(recipe.name), "cite": recipe.references()}
+            for found in (map(find_stage, [stage] if stage else STAGES)) for recipe in found.book]
+
+
+def explain(what: str | Path) -> dict[str, Any]:
+    """Return what a recipe is: per axis its part, the part's meaning, and each field with value and meaning.
+
+    Args:
+        what: a recipe's name, a recipe's YAML file, or a run folder.
+    """
+    stage, recipe = load_recipe(what)
+    meaning = stage.book.meaning(recipe.name) if recipe.name in stage.book.names() else ""
+    return {"name": recipe.name, "stage": stage.name, "meaning": meaning, "cite": recipe.references(), "axes": {
+        axis: {"kind": part.kind_name(), "meaning": type(part).meaning(), "fields": _fields(part)}
+        for axis, part in recipe.choices().items()}}
+
+
+def _fields(part: Part) -> dict[str, dict[str, Any]]:
+    values = part.model_dump(mode="json")
+    return {name: {"value": values[name], "meaning": " ".join((field.description or "").split())}
+            for name, field in type(part).model_fields.items() if name != "kind"}
+
+
+def cite(what: str | Path) -> str:
+    """Return the BibTeX of everything that a recipe, or a run, uses."""
+    stage, recipe = load_recipe(what)
+    return stage.cite(recipe)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from harmonia.cli.common import Speech
 
 
@@ -13,19 +11,12 @@ def cite(what: str, *, speech: Speech | None = None) -> None:
     Parameters
     ----------
     what
-        A run folder or a recipe's name.
+        A run folder, a recipe's name or a recipe's YAML file.
     """
     speech = speech or Speech()
     speech.begin()
-    from harmonia.core.run import Run
-    from harmonia.stages import find_stage, stage_of_recipe
+    from harmonia.stages import load_recipe
 
-    path = Path(what)
-    if path.is_dir():
-        stage = find_stage(Run.at(path).request["stage"])
-        recipe = stage.book.load(path / "recipe.yaml")
-    else:
-        stage = stage_of_recipe(what)
-        recipe = stage.book.load(what)
+    stage, recipe = load_recipe(what)
     entries = stage.cite(recipe)
     speech.say({"recipe": recipe.name, "keys": recipe.references(), "bibtex": entries}, lambda: print(entries))

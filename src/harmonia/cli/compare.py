@@ -44,8 +44,7 @@ def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%", se
     documents, work = documents or Documents(), work or Work()
     work.begin()
     from harmonia.cli.pool import inputs_of
-    from harmonia.core.files import write_text
-    from harmonia.report.pages import page_of
+    from harmonia.report.pages import report as write
     from harmonia.report.terminal import comparison
     from harmonia.select.comparison import compare
 
@@ -59,5 +58,5 @@ def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%", se
                      baseline=baseline, held_out=held_out, out=folder, resume=work.resume, settings=work.set or (),
                      engine=work.engine, workers=work.workers, **documents.columns())
     if report:
-        write_text(folder / "report.html", page_of(folder))
+        write(folder)
     work.say({"run": str(folder), **record}, lambda: comparison(record))

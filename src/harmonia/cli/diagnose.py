@@ -30,8 +30,7 @@ def diagnose(*pool: str, features: str = "hashing", report: Annotated[bool, Para
     documents, work = documents or Documents(), work or Work()
     work.begin()
     from harmonia.cli.pool import inputs_of
-    from harmonia.core.files import write_text
-    from harmonia.report.pages import page_of
+    from harmonia.report.pages import report as write
     from harmonia.report.terminal import diagnosis
     from harmonia.select.diagnose import diagnose as run
 
@@ -41,5 +40,5 @@ def diagnose(*pool: str, features: str = "hashing", report: Annotated[bool, Para
     record = run(inputs_of(pool), features=features, seed=work.seed, out=folder, resume=work.resume,
                  settings=work.set or (), engine=work.engine, workers=work.workers, **documents.columns())
     if report:
-        write_text(folder / "report.html", page_of(folder))
+        write(folder)
     work.say({"run": str(folder), **record}, lambda: diagnosis(record))

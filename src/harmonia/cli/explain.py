@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from harmonia.cli.common import Speech
-from harmonia.core.part import Part
 
 
 def explain(what: str, *, pick: str | None = None, speech: Speech | None = None) -> None:
-    """Explain a recipe: its axes, the fields of its parts with defaults and meaning. Or explain one document.
+    """Explain a recipe: its axes, the fields of its parts with values and meaning. Or explain one document.
 
     Parameters
     ----------
@@ -28,46 +27,10 @@ def explain(what: str, *, pick: str | None = None, speech: Speech | None = None)
         story = tell(Path(what), pick)
         speech.say(story, lambda: pick_story(story))
         return
-    from harmonia.stages import find_stage, stage_of_recipe
+    from harmonia.stages import explain as explained
 
-    path = Path(what)
-    if path.is_dir():
-        from harmonia.core.run import Run
-
-        stage = find_stage(Run.at(path).request["stage"])
-        recipe = stage.book.load(path / "recipe.yaml")
-    elif path.suffix in (".yaml", ".yml", ".json"):
-        stage = find_stage(_stage_in(path))
-        recipe = stage.book.load(path)
-    else:
-        stage = stage_of_recipe(what)
-        recipe = stage.book.load(what)
-    record: dict[str, Any] = {"name": recipe.name, "stage": stage.name, "cite": recipe.references(), "axes": {
-        axis: {"kind": part.kind_name(), "meaning": type(part).meaning(), "fields": _fields(part)}
-        for axis, part in recipe.choices().items()}}
-    if recipe.name in stage.book.names():
-        record["meaning"] = stage.book.meaning(recipe.name)
+    record = explained(what)
     speech.say(record, lambda: _render(record))
-
-
-def _stage_in(path: Path) -> str:
-    import yaml
-
-    from harmonia.core.errors import InputError
-
-    try:
-        record = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as a recipe: {' '.join(str(error).split())}") from error
-    if not isinstance(record, dict) or "stage" not in record:
-        raise InputError(f"{path}: a recipe says its stage, for instance stage: select")
-    return str(record["stage"])
-
-
-def _fields(part: Part) -> dict[str, dict[str, Any]]:
-    values = part.model_dump(mode="json")
-    return {name: {"value": values[name], "meaning": " ".join((field.description or "").split())}
-            for name, field in type(part).model_fields.items() if name != "kind"}
 
 
 def _render(record: dict[str, Any]) -> None:
@@ -75,7 +38,7 @@ def _render(record: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console()
-    console.print(f"[bold]{record['name']}[/bold] ({record['stage']})  {record.get('meaning', '')}")
+    console.print(f"[bold]{record['name']}[/bold] ({record['stage']})  {record['meaning']}")
     for axis, part in record["axes"].items():
         console.print(f"\n[bold]{axis}[/bold] = [cyan]{part['kind']}[/cyan]  {part['meaning']}", highlight=False)
         table = Table(box=None, show_header=False, padding=(0, 2))

@@ -14,11 +14,11 @@ _HELP = """Learn from data that disagrees.
 
 See how your sources disagree, pick the documents worth training on, and judge the picks by training on them.
 
-    harmonia data get demo                                   a real corpus to try things on
-    harmonia diagnose demo                                   how its sources disagree
-    harmonia select demo --budget 3% --out runs/first        pick documents
-    harmonia report runs/first                               see what was picked, and why
-    harmonia compare select demo --recipes random,disf-unit  does it help?
+    harmonia data get demo                      a real corpus
+    harmonia diagnose demo                      how its sources disagree
+    harmonia select demo --budget 3% --out run  pick documents
+    harmonia report run                         what was picked, and why
+    harmonia compare select demo                does it help? train and see
 
 A recipe is one choice per axis: `harmonia recipes select` lists them, `harmonia explain disf-unit` shows one.
 Exit codes: 0 done, 2 bad input or usage, 1 anything else."""

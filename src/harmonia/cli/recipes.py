@@ -15,15 +15,9 @@ def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
     """
     speech = speech or Speech()
     speech.begin()
-    from harmonia.stages import STAGES, find_stage
+    from harmonia.stages import recipes as listed
 
-    rows = []
-    for name in [stage] if stage else STAGES:
-        found = find_stage(name)
-        for recipe in found.book:
-            rows.append({"name": recipe.name, "stage": name, "aliases": found.book.aliases(recipe.name),
-                         "axes": {axis: part.kind_name() for axis, part in recipe.choices().items()},
-                         "meaning": found.book.meaning(recipe.name), "cite": recipe.references()})
+    rows = listed(stage)
 
     def render() -> None:
         from rich.console import Console
@@ -33,7 +27,8 @@ def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
         for column in ("recipe", "axes", "what it does"):
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(row["name"], " x ".join(row["axes"].values()), row["meaning"])
+            name = ", ".join([row["name"], *row["aliases"]])
+            table.add_row(name, " x ".join(row["axes"].values()), row["meaning"])
         Console().print(table)
 
     speech.say({"recipes": rows}, render)

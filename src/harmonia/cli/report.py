@@ -19,9 +19,7 @@ def report(run: Path, *, out: Path | None = None, speech: Speech | None = None) 
     """
     speech = speech or Speech()
     speech.begin()
-    from harmonia.core.files import write_text
-    from harmonia.report.pages import page_of
+    from harmonia.report.pages import report as write
 
-    target = out or run / "report.html"
-    write_text(target, page_of(run))
+    target = write(run, out)
     speech.say({"report": str(target)}, lambda: print(target))

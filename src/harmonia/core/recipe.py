@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
@@ -27,9 +28,7 @@ class Recipe(BaseModel):
     @classmethod
     def axes(cls) -> dict[str, tuple[type[Part], ...]]:
         """Return each axis of the stage with the parts it offers."""
-        return {name: found for name, field in cls.model_fields.items()
-                if (found := parts_in(field.annotation)
-                    or tuple(p for m in field.metadata for p in parts_in(m)))}
+        return {name: found for name, field in cls.model_fields.items() if (found := parts_in(field.annotation))}
 
     def choices(self) -> dict[str, Part]:
         """Return the part chosen on each axis."""
@@ -86,8 +85,6 @@ def _assign(record: dict[str, Any], recipe: type[Recipe], path: list[str], value
             raise InputError(f"--set {setting}: {'.'.join(path[:depth + 1])} has no fields")
         target = target[index]
     last = path[-1]
-    if len(path) > 1 and isinstance(target, dict) and "kind" in target and last not in target:
-        raise InputError(f"--set {setting}: {target['kind']!r} has no field {last!r}{suggest(last, target)}")
     if isinstance(target, list):
         target[_index(target, last, setting)] = value
     else:
@@ -169,13 +166,24 @@ def _is_tag(step: str | int, location: tuple[Any, ...], record: Any) -> bool:
 
 
 def _fields_at(model: type[BaseModel], record: Any, location: tuple[Any, ...]) -> list[str]:
-    kinds = {part.kind_name(): part for parts in getattr(model, "axes", dict)().values() for part in parts}
-    for step in reversed(location):
-        if step in kinds:
-            return list(kinds[step].model_fields)
-    if len(location) == 1 and isinstance(model, type) and issubclass(model, Recipe):
-        return list(dict.fromkeys(f for p in model.axes().get(location[0], ()) for f in p.model_fields))
+    """Return the fields known where an error lies: those of the part whose kind the record names there."""
+    node = record
+    for step in location:
+        with contextlib.suppress(KeyError, IndexError, TypeError):
+            node = node[step]
+    if isinstance(node, dict) and "kind" in node:
+        return [f for part in _reachable(model) if part.kind_name() == node["kind"] for f in part.model_fields]
     return list(model.model_fields)
+
+
+def _reachable(model: type[BaseModel], seen: tuple[type[BaseModel], ...] = ()) -> list[type[Part]]:
+    """Return every part class that a record of ``model`` may hold, at any depth."""
+    found: list[type[Part]] = []
+    for field in model.model_fields.values():
+        for part in parts_in(field.annotation):
+            if part not in (*seen, *found):
+                found += [p for p in [part, *_reachable(part, (*seen, *found, part))] if p not in found]
+    return [part for part in found if "kind" in part.model_fields]
 
 
 class RecipeBook:

@@ -167,9 +167,10 @@ class Run:
                              "resume with the same one, or choose another --out")
         before = read_json(self.folder / "run.json")["request"]
         for key in sorted({*before, *self.request}):
-            if before.get(key) != self.request.get(key):
-                raise InputError(f"{self.folder} was started with {key} = {before.get(key)!r}, now it is "
-                                 f"{self.request.get(key)!r}; resume with the same, or choose another --out")
+            old, new = before.get(key), self.request.get(key)
+            if old != new:
+                said = f"{key} = {old!r}, now it is {new!r}" if len(f"{old}{new}") < 200 else f"other {key}"
+                raise InputError(f"{self.folder} was started with {said}; resume with the same, or choose another --out")
 
     def _acquire(self) -> None:
         try:

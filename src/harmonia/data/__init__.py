@@ -1,1 +1,1 @@
-""""""
+"""Readers and writers of real formats, and the catalogue of datasets."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from harmonia.core.errors import InputError, suggest
 
-TEXT_NAMES = ("text", "content", "document", "body", "raw_content", "page_content", "markdown", "code", "sentence", "story")
+TEXT_NAMES = ("text", "content", "document", "body", "raw_content", "page_content", "markdown", "code", "sentence",
+              "story")
 ID_NAMES = ("id", "doc_id", "document_id", "docid", "_id", "uid", "uuid", "warc_record_id")
-SOURCE_NAMES = ("source", "domain", "subset", "dataset", "category", "pile_set_name", "meta.source", "meta.pile_set_name",
-                "metadata.source", "metadata.domain", "metadata.category")
+SOURCE_NAMES = ("source", "domain", "subset", "dataset", "category", "pile_set_name", "meta.source",
+                "meta.pile_set_name", "metadata.source", "metadata.domain", "metadata.category")
 
 ROLES = ("text", "id", "source", "quality", "embedding", "tokens")
 """The roles that a column can play, in the order in which a row is checked."""
@@ -27,7 +28,8 @@ class Columns:
     Attributes:
         text: the document itself (text).
         id: unique name of the document (text or integer); without one it is made of file name and row.
-        source: where the document comes from (text, integer or boolean); without one, the top folder or the file's stem.
+        source: where the document comes from (text, integer or boolean); without one, the top folder or the file's
+            stem.
         quality: numeric columns, higher is better.
         embedding: vectors of one length.
         tokens: cost of the document in tokens, an integer of at least 1; without one, a quarter of its UTF-8 bytes.
@@ -111,10 +113,11 @@ def resolve(columns: Columns, schemas: list[tuple[str, pa.Schema]]) -> Columns:
                    source=columns.source or _first(SOURCE_NAMES, schemas, is_label))
 
 
-def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]], fits: object) -> str | None:
+def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]],
+           fits: Callable[[pa.DataType], bool]) -> str | None:
     for name in names:
         kinds = [leaf_type(schema, name) for _, schema in schemas]
-        if all(kind is not None and fits(kind) for kind in kinds):  # type: ignore[operator]
+        if all(kind is not None and fits(kind) for kind in kinds):
             return name
     return None
 

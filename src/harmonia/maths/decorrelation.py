@@ -1,7 +1,7 @@
 """Four measures of how correlated the features of a set are, by their definitions; small is spread out.
 
-With unit diagonal ``sum_a (lambda_a - 1)^2 = ||C||_F^2 - d``, so a small Frobenius norm of the feature correlation means
-equal eigenvalues: no dimensional collapse (DiSF, Fan et al. 2025).
+With unit diagonal ``sum_a (lambda_a - 1)^2 = ||C||_F^2 - d``, so a small Frobenius norm of the feature correlation
+means equal eigenvalues: no dimensional collapse (DiSF, Fan et al. 2025).
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from harmonia.maths.rows import Matrix
 from harmonia.maths.scaled_rows import BLOCK
 
 _SCAN_BYTES = 2**26
+_PICKS = 512
 
 
 class PoolUnitClimb:
@@ -55,9 +56,8 @@ class PoolUnitClimb:
         if self._picks is None:
             self._picks = u
         elif self._n == len(self._picks):
-            self._picks = namespace(u).concatenate([self._picks, u, self._picks[1:]])
-        else:
-            self._picks[self._n] = u[0]
+            self._picks = namespace(u).concatenate([self._picks, self._picks])
+        self._picks[self._n] = u[0]
         self._n += 1
 
     @property
@@ -69,11 +69,14 @@ class PoolUnitClimb:
         low = int(met.min(initial=self._n))
         if low == self._n:
             return
-        G = to_numpy(take(self._U, rows) @ self._picks[low:self._n].T, np.float64)
-        G *= G
-        if (met > low).any():
-            G[np.arange(low, self._n) < met[:, None]] = 0.0
-        self._a[rows] += G.sum(axis=1)
+        X = take(self._U, rows)
+        for start in range(low, self._n, _PICKS):
+            stop = min(start + _PICKS, self._n)
+            G = to_numpy(X @ self._picks[start:stop].T, np.float64)
+            G = G * G
+            if (met > start).any():
+                G[np.arange(start, stop) < met[:, None]] = 0.0
+            self._a[rows] += G.sum(axis=1)
         self._met[rows] = self._n
 
 
@@ -132,10 +135,12 @@ class MomentRelaxation:
     Args:
         U: (n, d) unit rows.
         size: number of documents in the set.
+        excluded: (n,) bool, rows whose gradient is -inf, so that they are never taken.
     """
 
-    def __init__(self, U: Matrix, size: int) -> None:
+    def __init__(self, U: Matrix, size: int, excluded: np.ndarray | None = None) -> None:
         self._U = U
+        self._excluded = excluded
         self._scale = 1.0 / size**2
         self._m = np.zeros(U.shape[0])
         self._A = np.zeros((U.shape[1], U.shape[1]))
@@ -154,7 +159,8 @@ class MomentRelaxation:
         for start in range(0, len(m), BLOCK):
             X = self._U[start:start + BLOCK]
             out[start:start + BLOCK] = np.einsum("nd,nd->n", X @ A.astype(X.dtype), X)
-        return -2 * self._scale * out
+        out *= -2 * self._scale
+        return out if self._excluded is None else np.where(self._excluded, -np.inf, out)
 
     def curvature(self, direction: np.ndarray) -> float:
         return self._scale * float(np.square(weighted_moment(self._U, direction)).sum())
@@ -173,5 +179,5 @@ def set_energies(U: Matrix, sets: np.ndarray) -> np.ndarray:
     energies = np.empty(G)
     for g, members in enumerate(sets):
         X = U[members]
-        energies[g] = np.square(X @ X.T if S < d else X.T @ X, dtype=np.float64).sum()
+        energies[g] = np.square(X @ X.T if d > S else X.T @ X, dtype=np.float64).sum()
     return energies

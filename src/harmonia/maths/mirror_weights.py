@@ -38,7 +38,7 @@ def mirror_step(weights: np.ndarray, excess: np.ndarray, eta: float = 1.0, smoot
     return (1 - smoothing) * grown / grown.sum() + smoothing / len(grown)
 
 
-class MirrorWeights:
+class MirrorAscent:
     """The weights now, and their mean over the steps so far.
 
     Args:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-
 TILE = 4096
 """Rows of the pool per matrix product."""
 

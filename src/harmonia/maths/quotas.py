@@ -98,7 +98,7 @@ def quotas(shares: np.ndarray, sizes: np.ndarray, amount: int, *, low: np.ndarra
         raise InputError(f"the quota of source {worst} is {wanted[worst]:.0f}, but it holds only {sizes[worst]}; "
                          "lower its share, or let the rest go to the other sources")
     least, most = whole_bounds(low, high, amount, len(sizes))
-    _check_low(least, sizes, None)
+    check_floors(least, sizes, None)
     most = np.minimum(most, sizes)
     return largest_remainder(_water_fill(shares, least, most, amount), amount)
 
@@ -164,7 +164,7 @@ def bounded_top(scores: np.ndarray, amount: int, *, sources: np.ndarray | None =
     else:
         least, most = _float_bounds(low, high, size)
     held = np.bincount(source, weights=cost, minlength=size)
-    _check_low(least, held, source_names, unit)
+    check_floors(least, held, source_names, unit)
     if np.minimum(most, held).sum() < amount - _slack(amount):
         raise InputError(f"the ceilings leave {np.minimum(most, held).sum():.0f} {unit}, but the budget is {amount}; "
                          "raise a ceiling or lower the budget")
@@ -217,7 +217,7 @@ def whole_bounds(low: np.ndarray | None, high: np.ndarray | None, amount: int,
     return least, np.maximum(most, least)
 
 
-def _check_low(least: np.ndarray, held: np.ndarray, names: Sequence[str] | None, unit: str = "documents") -> None:
+def check_floors(least: np.ndarray, held: np.ndarray, names: Sequence[str] | None, unit: str = "documents") -> None:
     short = np.flatnonzero(least > held + _slack(held))
     if len(short):
         s = int(short[0])

@@ -35,18 +35,20 @@ class ScaledRows:
         self.matrix = matrix
         self.shape = tuple(matrix.shape)
         self.dtype = np.dtype(dtype)
-        self._mean = None if mean is None else mean.astype(self.dtype)
-        self._slope = None if deviation is None else (1 / deviation).astype(self.dtype)
-        self._weights = None if weights is None else weights.astype(self.dtype)
+        self._mean, self._deviation, self._weights = mean, deviation, weights
+
+    def in_type(self, dtype: Any) -> ScaledRows:
+        """Return the same rows read in another type."""
+        return ScaledRows(self.matrix, self._mean, self._deviation, self._weights, dtype)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         block = np.array(self.matrix[rows], self.dtype)
         if self._mean is not None:
-            block -= self._mean
-        if self._slope is not None:
-            block *= self._slope
+            block -= self._mean.astype(self.dtype)
+        if self._deviation is not None:
+            block *= (1 / self._deviation).astype(self.dtype)
         if self._weights is not None:
-            block *= self._weights[rows, None]
+            block *= self._weights[rows, None].astype(self.dtype)
         return block
 
 
@@ -65,8 +67,8 @@ def column_moments(matrix: Matrix, block: int = BLOCK) -> tuple[np.ndarray, np.n
             m = len(rows)
             centre = rows.mean(axis=0)
             shift = centre - mean
-            rows = rows - centre
-            squares += np.einsum("na,na->a", rows, rows) + shift**2 * (n * m / (n + m))
+            gaps = rows - centre
+            squares += np.einsum("na,na->a", gaps, gaps) + shift**2 * (n * m / (n + m))
             mean += shift * (m / (n + m))
             n += m
     return mean, squares / max(n, 1)
@@ -94,24 +96,3 @@ def resident(matrix: Matrix, limit: int = RESIDENT_BYTES) -> Matrix:
     if isinstance(matrix, np.ndarray) and not isinstance(matrix, np.memmap):
         return matrix
     return matrix[:] if matrix.shape[0] * matrix.shape[1] * matrix.dtype.itemsize <= limit else matrix
-
-
-def count_duplicates(matrix: Matrix, block: int = BLOCK) -> int:
-    """Return how many rows equal an earlier row bit for bit (0.0 and -0.0 are equal).
-
-    Rows are compared by a 64-bit multiplicative hash of their bits, so memory is 8 bytes per row and a false match
-    has probability below n^2 / 2^64.
-
-    >>> count_duplicates(np.array([[1., 0.], [2., 3.], [1., -0.]]))
-    1
-    """
-    wide = matrix.dtype.itemsize > 4
-    multipliers = np.random.default_rng(0x5EED).integers(2**63, size=matrix.shape[1], dtype=np.uint64) * 2 + 1
-    hashes = np.empty(matrix.shape[0], np.uint64)
-    for where, rows in blocks(matrix, block, np.float64 if wide else np.float32):
-        bits = (rows + 0).view(np.uint64 if wide else np.uint32).astype(np.uint64)
-        bits ^= bits >> np.uint64(29)
-        bits *= np.uint64(0x9E3779B97F4A7C15)
-        bits ^= bits >> np.uint64(32)
-        hashes[where] = (bits * multipliers).sum(axis=1, dtype=np.uint64)
-    return len(hashes) - len(np.unique(hashes))

@@ -57,7 +57,7 @@ class HashedNgrams:
         self._bucket_of = _Buckets(buckets)
 
     def __call__(self, text: str) -> np.ndarray:
-        """Return the bucket of every n-gram of ``text``, shortest n-grams first: (m,) int64; empty text, empty array."""
+        """Return the bucket of every n-gram of ``text``, shortest n-grams first: (m,) int64; none for no word."""
         tokens = words(text)
         ngrams = list(tokens)
         for length in range(2, self.n + 1):

@@ -93,9 +93,10 @@ class LlamaConfig:
             raise InputError(f"config.json asks for {', '.join(odd)}; only the plain Llama is read here")
         try:
             heads = record["num_attention_heads"]
-            config = cls(vocab_size=record["vocab_size"], width=record["hidden_size"], layers=record["num_hidden_layers"],
-                         heads=heads, kv_heads=record.get("num_key_value_heads", heads),
-                         hidden=record["intermediate_size"], context=record["max_position_embeddings"],
+            config = cls(vocab_size=record["vocab_size"], width=record["hidden_size"],
+                         layers=record["num_hidden_layers"], heads=heads,
+                         kv_heads=record.get("num_key_value_heads", heads), hidden=record["intermediate_size"],
+                         context=record["max_position_embeddings"],
                          rope_theta=rope.get("rope_theta", record.get("rope_theta", 10000.0)),
                          norm_eps=record["rms_norm_eps"], tie_embeddings=record.get("tie_word_embeddings", False))
         except KeyError as error:

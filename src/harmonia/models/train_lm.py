@@ -54,21 +54,22 @@ class Windows:
         self.stream = stream
         self.length = length
         self.per_pass = max(1, len(stream) // length)
-        self._order = lambda number: self._draw(generator(seed, "windows", *path, number))
-        self._last: tuple[int, np.ndarray] = (-1, np.empty(0, np.int64))
-
-    def _draw(self, random: np.random.Generator) -> np.ndarray:
-        return int(random.integers(len(self.stream))) + random.permutation(self.per_pass) * self.length
+        self.seed = seed
+        self.path = path
+        self._pass = -1
+        self._starts = np.empty(0, np.int64)
 
     def _start(self, index: int) -> int:
         number, place = divmod(index, self.per_pass)
-        if self._last[0] != number:
-            self._last = (number, self._order(number))
-        return int(self._last[1][place])
+        if number != self._pass:
+            random = generator(self.seed, "windows", *self.path, number)
+            self._pass = number
+            self._starts = random.integers(len(self.stream)) + random.permutation(self.per_pass) * self.length
+        return int(self._starts[place])
 
     def take(self, first: int, count: int) -> np.ndarray:
         """Return windows ``first`` to ``first + count - 1`` of the sequence: (count, length + 1) int64."""
-        starts = np.array([self._start(i) for i in range(first, first + count)], np.int64)
+        starts = np.array([self._start(index) for index in range(first, first + count)], np.int64)
         return self.stream[(starts[:, None] + np.arange(self.length + 1)) % len(self.stream)].astype(np.int64)
 
 
@@ -132,8 +133,17 @@ def mean_loss(step: int, windows: Tensor, losses: Tensor) -> Tensor:
 
 
 def best_device(name: str = "auto") -> torch.device:
-    """Return the device of a name; ``auto`` is CUDA where there is one, else the CPU."""
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """Return the device of a name; ``auto`` is CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} is not here; use auto or cpu") from error
 
 
 def token_losses(model: Llama, windows: Tensor) -> Tensor:
@@ -208,7 +218,8 @@ def _keep(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, ch
         save_file(tensors, temporary, metadata={"harmonia": json.dumps(record)})
 
 
-def _restore(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, checkpoints: Checkpoints) -> list[float]:
+def _restore(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule,
+             checkpoints: Checkpoints) -> list[float]:
     path = checkpoints.path
     if not path.is_file():
         return []
@@ -220,8 +231,9 @@ def _restore(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule,
                 raise InputError(f"{path} is a checkpoint of another training; remove it or choose another folder")
             for name, weight in model.named_parameters():
                 weight.data.copy_(file.get_tensor(name))
-                optimizer.state[weight] = {"step": torch.tensor(float(len(curve)), device=weight.device)} | {
-                    moment: file.get_tensor(f"{moment}:{name}").to(weight.device) for moment in ("exp_avg", "exp_avg_sq")}
+                moments = {moment: file.get_tensor(f"{moment}:{name}").to(weight.device)
+                           for moment in ("exp_avg", "exp_avg_sq")}
+                optimizer.state[weight] = {"step": torch.tensor(float(len(curve)), device=weight.device), **moments}
     except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it and start again") from error
     return curve
@@ -247,14 +259,15 @@ def bits_per_byte(model: Llama, tokenizer: Tokenizer, texts: Sequence[str], batc
     size = sum(len(text.encode()) for text in texts)
     if not size:
         raise InputError("no held-out text to measure bits per byte on; every document is empty")
-    place, length, end = model.cos.device, model.config.context, tokenizer.token_to_id(END)
-    sequences = [np.concatenate(([end], tokens)) for tokens in encode(tokenizer, texts)]
+    place, length = model.cos.device, model.config.context
+    end = np.array([tokenizer.token_to_id(END)])
+    sequences = [np.concatenate([end, tokens]) for tokens in encode(tokenizer, texts)]
     # windows of like length stand together, so that padding is rare
     pieces = sorted((s[i:i + length + 1] for s in sequences for i in range(0, len(s) - 1, length)), key=len)
     nats = 0.0
     for first in range(0, len(pieces), batch):
         group = pieces[first:first + batch]
-        windows = np.full((len(group), len(group[-1])), end, np.int64)
+        windows = np.full((len(group), len(group[-1])), end[0], np.int64)
         real = np.zeros((len(group), len(group[-1]) - 1), bool)
         for row, piece in enumerate(group):
             windows[row, :len(piece)] = piece

@@ -199,5 +199,5 @@ def _tick(x: float, scale: Scale, words: Callable[[float], str]) -> str:
     if scale.log and x < 1:
         return f"{x:.0e}".replace("e-0", "e-") if x < 0.001 else f"{x:g}"
     if words is value:
-        return short(x) if abs(x) >= 1000 else f"{x:.3g}"
-    return words(float(f"{x:.6g}"))
+        words = short if abs(x) >= 1000 else lambda y: f"{y:.3g}"
+    return f"{short(x)[:-2].rstrip('0').rstrip('.')} {short(x)[-1]}" if words is short and abs(x) >= 1000 else words(float(f"{x:.6g}"))

@@ -147,7 +147,7 @@ def _gains(summary: dict[str, Any]) -> dict[str, Any] | None:
     # nan where a solver has no score for a pick: the curve is broken there, not drawn at zero
     scores = [s if known(s) else math.nan for s in gains["score"]]
     return {"suggested": budget, "plot": plots.lines(
-        [Series("score", "picks", scores)], gains["rank"], x_label="pick", y_label="score of the pick",
+        [Series("score", "picks", scores)], gains["rank"], x_label="rank", y_label="score of the pick",
         mark=(budget, f"suggested: {budget:,}") if budget else None,
         describe="Score of each pick in the order of picking")}
 

@@ -1,1 +1,25 @@
-""""""
+"""Pick the documents worth training on: features x objective x solver.
+
+    import harmonia
+    result = harmonia.select("corpus/", "disf-unit", budget="1.5%")
+
+Parts serve on plain arrays too, without files or runs:
+
+    from harmonia.select import Decorrelation, Greedy, pick
+    rows = pick(vectors, Decorrelation(), Greedy(), budget=100)
+"""
+
+from __future__ import annotations
+
+from harmonia.core.verb import callable_package
+from harmonia.select.arrays import pick
+from harmonia.select.budget import Budget
+from harmonia.select.engine import select as run
+from harmonia.select.features import *  # noqa: F403 - the axis lists its parts
+from harmonia.select.objective import *  # noqa: F403
+from harmonia.select.pool import Pool
+from harmonia.select.recipe import SelectRecipe
+from harmonia.select.result import SelectResult
+from harmonia.select.solver import *  # noqa: F403
+
+callable_package(__name__)

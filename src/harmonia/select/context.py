@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -30,3 +30,7 @@ class Context:
     dtype: Any = np.float32
     keep: Callable[[str, Callable[[], dict[str, np.ndarray]]], dict[str, np.ndarray]] = field(default=_compute)
     warn: Callable[[str], None] = field(default=warn)
+
+    def within(self, place: str) -> Context:
+        """Return the context of a part inside another, whose kept arrays must not meet those of its neighbours."""
+        return replace(self, keep=lambda name, make: self.keep(f"{place}-{name}", make))

@@ -13,7 +13,7 @@ from harmonia.core.run import Run
 from harmonia.data.documents import Columns, Corpus
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import diagnose as measure
-from harmonia.select.engine import Inputs, prepare
+from harmonia.select.engine import Inputs, check_unchanged, prepare
 from harmonia.select.output import text_reader
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
@@ -38,6 +38,7 @@ def diagnose(inputs: Inputs, *, features: str = "hashing", seed: int = 0, out: s
     corpus = Corpus.open(inputs, columns, on_bad=on_bad)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-diagnose-"))
     recipe = recipe.model_copy(update={"name": "diagnose"})
+    check_unchanged(folder, corpus)
     with Run.start(folder, recipe, {"seed": seed, "inputs": corpus.fingerprint(), "work": "diagnose"}, resume=resume) as run:
         if not run.finished:
             pool = prepare(corpus, recipe, run, executor(engine, workers))

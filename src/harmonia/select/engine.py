@@ -18,6 +18,7 @@ from harmonia.data.documents import Columns, Corpus
 from harmonia.select import output
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
+from harmonia.select.features.base import Features
 from harmonia.select.features.given import Given
 from harmonia.select.features.none import NoFeatures
 from harmonia.select.ingest import embed, index, keep_given
@@ -125,7 +126,9 @@ def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, b
     work = executor(engine, workers)
     corpus = Corpus.open(inputs, asked.columns, on_bad=on_bad)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-select-"))
-    with Run.start(folder, record, {**asked.request(), "inputs": corpus.fingerprint()}, resume=resume) as run:
+    request = {**asked.request(), "inputs": corpus.fingerprint(), "paths": paths_of(inputs)}
+    check_unchanged(folder, corpus)
+    with Run.start(folder, record, request, resume=resume) as run:
         if not run.finished:
             reset_peak_memory()
             pool = prepare(corpus, record, run, work)
@@ -138,16 +141,39 @@ def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, b
     return SelectResult(folder)
 
 
+def check_unchanged(folder: Path, corpus: Corpus) -> None:
+    """Say in words how the documents differ from those an earlier run in ``folder`` began with.
+
+    Raises:
+        InputError: they differ.
+    """
+    if (folder / "run.json").exists() and (change := corpus.difference(Run.at(folder).request["inputs"])):
+        raise InputError(f"{folder} was started on other documents: {change}; choose another --out")
+
+
+def paths_of(inputs: Inputs) -> list[str] | None:
+    """Return where the documents lie, so that a later command finds them again; None for tables in memory."""
+    given = [inputs] if isinstance(inputs, str | Path) else inputs
+    if not isinstance(given, list | tuple) or not all(isinstance(item, str | Path) for item in given):
+        return None
+    return [str(item) if "://" in str(item) else str(Path(item).absolute()) for item in given]
+
+
 def prepare(corpus: Corpus, recipe: SelectRecipe, run: Run, work: Executor) -> Pool:
     """Index and embed the corpus: everything of a selection that the seed does not touch."""
     with run.phase("reading"):
         pool = index(corpus, run, recipe.features.sample_size)
     with run.phase("features"):
-        if isinstance(recipe.features, NoFeatures):
-            return pool
-        if isinstance(recipe.features, Given):
-            return replace(pool, features=keep_given(corpus, run))
-        return replace(pool, features=embed(corpus, recipe.features, run, work))
+        return with_features(pool, corpus, recipe.features, run, work)
+
+
+def with_features(pool: Pool, corpus: Corpus, features: Features, run: Run, work: Executor) -> Pool:
+    """Return the pool with the vectors that ``features`` makes."""
+    if isinstance(features, NoFeatures):
+        return pool
+    if isinstance(features, Given):
+        return replace(pool, features=keep_given(corpus, features, run))
+    return replace(pool, features=embed(corpus, features, run, work))
 
 
 def context_of(run: Run, asked: Settings) -> Context:

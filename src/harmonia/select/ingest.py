@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from harmonia.core.files import atomic, read_json, write_json
 from harmonia.core.progress import bar
 from harmonia.core.run import Run
 from harmonia.core.seeds import mix, stable_hash
-from harmonia.data.documents import Batch, Corpus, check_unique_ids
+from harmonia.data.documents import Batch, Corpus
 from harmonia.maths.rows import Rows
 from harmonia.select.features.base import Encoder, Features
 from harmonia.select.pool import Pool
@@ -43,7 +44,7 @@ def index(corpus: Corpus, run: Run, sample_size: int) -> Pool:
         InputError: a bad row, duplicate ids, or no document at all.
     """
     arrays = run.keep("index", lambda: _scan(corpus, run, sample_size))
-    return load_index(run, lambda: _texts(corpus), arrays)
+    return load_index(run, lambda: texts_of(corpus), arrays)
 
 
 def load_index(run: Run, texts: Callable[[], Iterator[tuple[slice, list[str]]]] | None,
@@ -90,18 +91,16 @@ def _scan(corpus: Corpus, run: Run, sample_size: int) -> dict[str, np.ndarray]:
             keys = stable_hash(batch.ids)
             columns["keys"].append(keys)
             columns["sources"].append(np.array([codes.setdefault(s, len(codes)) for s in batch.sources], np.int32))
-            columns["tokens"].append(np.asarray(batch.tokens, np.int64))
-            columns["lengths"].append(np.asarray(batch.lengths, np.int64))
+            columns["tokens"].append(batch.tokens)
+            columns["lengths"].append(batch.lengths)
             for name, values in batch.quality.items():
                 quality.setdefault(name, []).append(values)
             if sample_size:
                 _sample(sample, sample_size, mix(keys, 0, "sample"), rows, batch.texts)
             rows += len(keys)
             advance(len(keys))
-    if not rows:
-        raise InputError("no document was read: " + ("every row was rejected" if len(corpus.rejects()) else "the input is empty"))
     arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    check_unique_ids(arrays["keys"], corpus)
+    corpus.check_unique_ids(arrays["keys"])
     # source numbers follow the alphabet, not the order of reading
     names = sorted(codes)
     arrays["sources"] = np.argsort(np.argsort(list(codes))).astype(np.int32)[arrays["sources"]]
@@ -120,75 +119,87 @@ def _sample(heap: list[tuple[int, int, str]], size: int, hashes: np.ndarray, fir
             heapq.heappushpop(heap, entry)
 
 
-def _texts(corpus: Corpus) -> Iterator[tuple[slice, list[str]]]:
-    row = 0
-    for batch in corpus.batches():
-        yield slice(row, row + len(batch.texts)), batch.texts
-        row += len(batch.texts)
+def texts_of(corpus: Corpus) -> Iterator[tuple[slice, list[str]]]:
+    """Read the texts once, in row order: yields (rows, texts)."""
+    for batch in corpus.batches(only=("text",)):
+        yield slice(batch.first_row, batch.first_row + len(batch)), batch.texts
 
 
 def embed(corpus: Corpus, features: Features, run: Run, executor: Executor) -> Rows:
-    """Embed the corpus and return the memory-mapped feature matrix.
+    """Embed the corpus and return the memory-mapped feature matrix; one run may hold several features.
 
     Raises:
         InputError: a vector is not finite (the document is named), or the model cannot be loaded.
         RunError: the disk is full; the finished shards are kept.
     """
-    folder = run.state / "features"
-    listing = run.state / "features.json"
-    if not listing.exists():
-        sample = read_json(run.state / "sample.json")
-        salt = hashlib.blake2b(json.dumps([features.model_dump(mode="json"), sample]).encode(), digest_size=16).digest()
-        names: list[str] = []
+    sample = read_json(run.state / "sample.json")[:features.sample_size]
+    settings = json.dumps([features.model_dump(mode="json"), sample])
+    salt = hashlib.blake2b(settings.encode(), digest_size=16).digest()
 
-        def missing() -> Iterator[tuple[Path, Batch]]:
-            for batch in corpus.batches():
-                path = folder / f"{_content(salt, batch)}.npy"
-                names.append(path.name)
-                if not path.exists():
-                    yield path, batch
-                else:
-                    advance(len(batch.ids))
+    def missing(names: list[str]) -> Iterator[tuple[Path, Batch]]:
+        for batch in corpus.batches(only=("id", "text")):
+            path = run.state / "features" / f"{_content(salt, batch)}.npy"
+            names.append(path.name)
+            if not path.exists():
+                yield path, batch
+
+    def make() -> list[str]:
+        names: list[str] = []
+        waiting: deque[tuple[Path, Batch]] = deque()
+
+        def texts() -> Iterator[list[str]]:
+            for item in missing(names):
+                waiting.append(item)
+                yield item[1].texts
 
         with bar("embedding") as advance:
-            pending: list[tuple[Path, Batch]] = []
-
-            def texts() -> Iterator[list[str]]:
-                for item in missing():
-                    pending.append(item)
-                    yield item[1].texts
-
             for vectors in executor.map(partial(build, features, sample), texts()):
-                path, batch = pending.pop(0)
+                path, batch = waiting.popleft()
                 _write_shard(path, vectors, batch)
-                advance(len(batch.ids))
-        write_json(listing, names)
-    return open_features(run)
+                advance(len(batch))
+        return names
+
+    return _listed(run, features, make)
 
 
-def keep_given(corpus: Corpus, run: Run) -> Rows:
+def keep_given(corpus: Corpus, features: Features, run: Run) -> Rows:
     """Store the corpus's own embedding column, in its own precision, and return it as a memory-mapped matrix."""
-    listing = run.state / "features.json"
-    if not listing.exists():
+    def make() -> list[str]:
         names = []
-        for batch in corpus.batches():
+        for batch in corpus.batches(only=("id", "embedding")):
             if batch.embedding is None:
                 raise InputError("features 'given' needs a column of vectors; name it with --embedding-column")
-            path = run.state / "features" / f"given-{len(names):06d}.npy"
-            _write_shard(path, batch.embedding, batch)
-            names.append(path.name)
-        write_json(listing, names)
-    return open_features(run)
+            names.append(f"given-{len(names):06d}.npy")
+            _write_shard(run.state / "features" / names[-1], batch.embedding, batch)
+        return names
+
+    return _listed(run, features, make)
 
 
-def open_features(run: Run) -> Rows:
-    """Return the feature matrix of a run whose documents are embedded."""
-    names = read_json(run.state / "features.json")
+def _listed(run: Run, features: Features, make: Callable[[], list[str]]) -> Rows:
+    """Open the shards of these features, made first if their list is not there yet."""
+    digest = hashlib.blake2b(json.dumps(features.model_dump(mode="json")).encode(), digest_size=6).hexdigest()
+    listing = run.state / f"features-{digest}.json"
+    if not listing.exists():
+        write_json(listing, make())
     try:
-        return Rows([np.load(run.state / "features" / name, mmap_mode="r", allow_pickle=False) for name in names])
+        return Rows([np.load(run.state / "features" / name, mmap_mode="r", allow_pickle=False)
+                     for name in read_json(listing)])
     except (OSError, ValueError) as error:
         raise RunError(f"a feature shard of {run.folder} is missing or damaged ({error}); "
-                       "delete state/features.json and go on with --resume") from error
+                       f"delete {listing} and go on with --resume") from error
+
+
+def open_features(features: Features, run: Run) -> Rows:
+    """Return the feature matrix of a run whose documents are embedded.
+
+    Raises:
+        RunError: they are not.
+    """
+    def refuse() -> list[str]:
+        raise RunError(f"{run.folder} holds no features; go on with --resume first")
+
+    return _listed(run, features, refuse)
 
 
 def build(features: Features, sample: Sequence[str]) -> Encoder:

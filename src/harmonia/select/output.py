@@ -33,20 +33,21 @@ def write(run: Run, corpus: Corpus, pool: Pool, picks: Picks, scores: np.ndarray
 
     ``scores`` are the documents' own scores where the objective is modular.
     """
-    write_parquet(run.result / "picks.parquet", _pick_tables(corpus, pool, picks, asked.ids_only))
+    write_parquet(run.result / "picks.parquet", pick_tables(corpus, pool, picks, asked.ids_only))
     if asked.keep_rejected:
         write_parquet(run.result / "rejected.parquet", _left_tables(pool, picks, scores))
     if asked.on_bad == "skip":
         write_parquet(run.result / "rejects.parquet", iter([corpus.rejects()]))
 
 
-def _pick_tables(corpus: Corpus, pool: Pool, picks: Picks, ids_only: bool) -> Iterator[pa.Table]:
+def pick_tables(corpus: Corpus, pool: Pool, picks: Picks, ids_only: bool, first_rank: int = 0) -> Iterator[pa.Table]:
+    """Yield the picks in order, in pieces of bounded size; ranks count from ``first_rank``."""
     names = np.array(pool.source_names, object)
     for part in _chunks(pool.lengths[picks.rows], ids_only):
         rows = picks.rows[part]
         table = pa.table({
             "id": pa.array([pool.name_of(int(r)) for r in rows], pa.string()),
-            "rank": pa.array(np.arange(part.start, part.start + len(rows)), pa.int64()),
+            "rank": pa.array(np.arange(len(rows)) + part.start + first_rank, pa.int64()),
             "score": pa.array(picks.scores[part], pa.float64()),
             **{name: pa.array(values[part], pa.float64()) for name, values in picks.terms.items()},
             "source": pa.array(names[pool.sources[rows]].tolist(), pa.string()),
@@ -94,24 +95,26 @@ def _left_tables(pool: Pool, picks: Picks, scores: np.ndarray | None) -> Iterato
                         "reason": pa.array(reason.tolist(), pa.string())})
 
 
-def text_reader(corpus: Corpus) -> Callable[[np.ndarray], list[str]]:
+TextReader = Callable[[np.ndarray], list[str]]
+"""Rows of a pool -> their texts, in the order asked for."""
+
+
+def text_reader(corpus: Corpus) -> TextReader:
     """Return a function that reads the texts of some rows, in the order asked for."""
     def read(rows: np.ndarray) -> list[str]:
-        order = np.argsort(rows, kind="stable")
-        texts = [""] * len(rows)
-        for place, text in zip(order, corpus.take_texts(np.asarray(rows)[order]), strict=True):
-            texts[place] = text
-        return texts
+        once, place = np.unique(np.asarray(rows, np.int64), return_inverse=True)
+        texts = [text for part in corpus.take_batches(once) for text in corpus.texts_in(part)]
+        return [texts[i] for i in place]
 
     return read
 
 
 def summarise_run(run: Run, corpus: Corpus, pool: Pool, picks: Picks, recipe: SelectRecipe, asked: Settings,
-                  peak: int) -> None:
+                  peak: int, reader: TextReader | None = None) -> None:
     """Write ``summary.json`` and ``sample.parquet``, which the report is drawn from."""
     context = Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
     with run.phase("summary"):
-        summary, sample = summarise(pool, picks, text_reader(corpus), context)
+        summary, sample = summarise(pool, picks, reader or text_reader(corpus), context)
         write_parquet(run.result / "sample.parquet", iter([sample]))
     rejects: Counter[str] = Counter(corpus.rejects().column("reason").to_pylist())
     summary |= {

@@ -13,6 +13,7 @@ from harmonia.core.seeds import stable_hash
 
 if TYPE_CHECKING:
     from harmonia.maths.rows import Matrix
+    from harmonia.select.features.base import Encoder
 
 TextBlocks = Callable[[], Iterator[tuple[slice, list[str]]]]
 """Call it to read the texts once, in row order: yields (rows, texts)."""
@@ -31,6 +32,7 @@ class Pool:
         quality: column name -> (n,) float64.
         features: (n, d) matrix read by blocks (see harmonia.maths.rows), or None when the recipe uses none.
         texts: reads the texts in row order, or None for a pool of plain arrays.
+        encoder: builds the encoder that made ``features``, for objectives that compare the pool with other texts.
         name_of: row -> id, for messages.
     """
 
@@ -42,6 +44,7 @@ class Pool:
     quality: Mapping[str, np.ndarray] = field(default_factory=dict)
     features: Matrix | None = None
     texts: TextBlocks | None = None
+    encoder: Callable[[], Encoder] | None = None
     name_of: Callable[[int], str] = str
 
     def __len__(self) -> int:
@@ -95,6 +98,13 @@ class Pool:
         if self.texts is None:
             raise InputError(f"{what} needs the documents' texts, but this pool has only arrays")
         return self.texts
+
+    def need_encoder(self, what: str) -> Encoder:
+        """Build and return the encoder of the features, or raise InputError."""
+        if self.encoder is None:
+            raise InputError(f"{what} compares the pool with other texts and needs features that can encode them; "
+                             "choose some with --set features=hashing")
+        return self.encoder()
 
     def need_quality(self, column: str | None, what: str) -> np.ndarray:
         """Return one quality column (the only one when ``column`` is None), checked to be finite.

@@ -100,7 +100,8 @@ class _Linear:
         self.weights = weights
 
     def value(self, m: np.ndarray) -> float:
-        return float(self.weights @ m)
+        held = np.flatnonzero(m)  # a document left out may have the score -inf
+        return float(self.weights[held] @ m[held])
 
     def gradient(self, m: np.ndarray) -> np.ndarray:
         return self.weights
@@ -154,7 +155,10 @@ class WeightedClimb:
 
     def term_gains(self, row: int) -> list[float]:
         """Return the unweighted gain of one row under each term."""
-        return [float(c.gains(np.array([row]))[0]) for c in self.climbs]
+        gains: list[float] = []
+        for climb in self.climbs:
+            gains += climb.term_gains(row) if isinstance(climb, WeightedClimb) else [float(climb.gains(np.array([row]))[0])]
+        return gains
 
     def add(self, row: int) -> None:
         for climb in self.climbs:

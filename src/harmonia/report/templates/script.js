@@ -107,7 +107,7 @@
       if (gap <= near) { near = gap; best = i; }
     }
     if (best < 0) { tip.hidden = true; return; }
-    show(data.id[best] + "\n" + data.names[data.source[best]] + (data.rank[best] >= 0 ? " · pick " + data.rank[best].toLocaleString("en") : " · not picked")
+    show(data.id[best] + "\n" + data.names[data.source[best]] + (data.rank[best] >= 0 ? " · rank " + data.rank[best].toLocaleString("en") : " · not picked")
       + (data.text[best] ? "\n" + data.text[best] : ""), event);
   });
   canvas.addEventListener("pointerleave", () => { tip.hidden = true; });

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,6 +16,26 @@ class Encoder(Protocol):
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Return (len(texts), d) float32; row i depends on texts[i] alone, whatever stands beside it."""
+        ...
+
+
+Scores = Callable[[Sequence[str]], np.ndarray]
+"""Texts to one number each: (n,) float64."""
+
+
+@runtime_checkable
+class AligningEncoder(Encoder, Protocol):
+    """An encoder that can also score texts against targets without making their vectors: by a model's tangent."""
+
+    targets: tuple[str, ...]
+    """Target texts that the encoder itself was tuned on; empty when there are none."""
+
+    def alignment(self, targets: Sequence[str]) -> Scores:
+        """Return the function s(x) = mean_i k(x_i, x) over target texts x_i.
+
+        Raises:
+            InputError: there is no target, or their mean gradient is zero or not finite.
+        """
         ...
 
 

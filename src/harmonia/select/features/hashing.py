@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from harmonia.maths.ngrams import Counts, batches, ngram_counts, sparse_projection
+from harmonia.maths.sketch import Counts, ngram_counts, pieces, sparse_projection
 from harmonia.select.features.base import Features
 
 _BUCKETS = 1 << 18
@@ -57,7 +57,7 @@ class HashingEncoder:
     def __init__(self, settings: Hashing, sample: Sequence[str]) -> None:
         self.settings = settings
         frequency = np.zeros(_BUCKETS, np.int64)
-        for piece in batches(sample):
+        for piece in pieces(sample):
             frequency += np.bincount(self._bucket(self._count(sample[piece])), minlength=_BUCKETS)
         self._idf = 1.0 + np.log((1 + len(sample)) / (1 + np.minimum(frequency, len(sample))))
 
@@ -70,7 +70,7 @@ class HashingEncoder:
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         out = np.empty((len(texts), self.settings.dimension), np.float32)
-        for piece in batches(texts):
+        for piece in pieces(texts):
             counts = self._count(texts[piece])
             weights = (1.0 + np.log(counts.count)) * self._idf[self._bucket(counts)]
             rows = sparse_projection(counts, weights, piece.stop - piece.start, self.settings.dimension,

@@ -65,15 +65,15 @@ def hold_out(pool: Pool, seed: int, per_source: int = 200, near: float = 0.8) ->
     read = pool.need_texts("held-out documents")
     texts: dict[int, str] = {rows.start + i: text for rows, block in read() for i, text in enumerate(block)
                              if held[rows.start + i]}
-    copies = set(_fingerprints(texts.values()).tolist())
+    copies = np.unique(_fingerprints(texts.values()))
     index = ShingleIndex(texts.values())
     keep, exact = ~held, 0
     for rows, block in read():
-        same = np.isin(_fingerprints(block), list(copies)) & keep[rows]
+        same = np.isin(_fingerprints(block), copies) & keep[rows]
         exact += int(same.sum())
         keep[rows] &= ~same
-        for row in np.flatnonzero(keep[rows]):
-            keep[rows.start + row] = index.similarity(block[row], near) < near
+        for place in np.flatnonzero(keep[rows]):
+            keep[rows.start + place] = index.similarity(block[place], near) < near
     by_source: dict[str, list[str]] = {}
     for row, text in texts.items():
         by_source.setdefault(pool.source_names[pool.sources[row]], []).append(text)

@@ -32,7 +32,8 @@ class LanguageModel(Judge):
     repeat exactly on its CPU; on CUDA they repeat up to rounding.
 
     With ``save`` the model lands in ``models/<name>-seed<seed>`` of the exam's folder in the Hub's layout, ready for
-    ``transformers`` and for ``lm_eval --model hf --model_args pretrained=FOLDER --tasks lambada_openai``.
+    ``transformers`` and, with ``pip install 'harmonia[eval]'``, for the usual benchmarks:
+    ``lm_eval --model hf --model_args pretrained=FOLDER --tasks lambada_openai,piqa --device cpu``.
     """
 
     kind: Literal["lm"] = "lm"
@@ -56,7 +57,7 @@ class LanguageModel(Judge):
     """Updates; the model sees ``steps * batch * context`` tokens whatever the selection."""
     warmup: int = Field(default=40, ge=0)
     """Updates of linear warm-up; a cosine to a tenth of the peak follows."""
-    learning_rate: float = Field(default=4e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0)
     """Peak learning rate of AdamW."""
     weight_decay: float = Field(default=0.1, ge=0)
     """Decay of AdamW, on matrices only."""
@@ -70,8 +71,8 @@ class LanguageModel(Judge):
             from harmonia.models.llama import Llama, LlamaConfig
             from harmonia.models.tokenizer import pack, save_tokenizer
             from harmonia.models.train_lm import Checkpoints, Schedule, Windows, bits_per_byte, train
-        except ImportError as error:
-            raise MissingExtraError("torch", "lm") from error
+        except ModuleNotFoundError as error:
+            raise MissingExtraError(error.name or "torch", "lm") from error
         if not any(texts):
             raise InputError(f"{name}: the selection holds no text to train on")
         tokenizer = self._tokenizer(exam)

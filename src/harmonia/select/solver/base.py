@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from harmonia.core.errors import InputError
 from harmonia.core.part import Part
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
@@ -16,12 +17,31 @@ from harmonia.select.set_function import SetFunction
 
 @dataclass(frozen=True)
 class Problem:
-    """A pool, the set function to maximise over it, and how much may be taken."""
+    """A pool, the set function to maximise over it, and how much may be taken.
+
+    Attributes:
+        pool: n documents.
+        function: set function over the pool.
+        budget: how much to take, not counting ``chosen``.
+        context: seed and services of the run.
+        chosen: (c,) int64 rows that are in the set already; they are built upon and not picked again.
+    """
 
     pool: Pool
     function: SetFunction
     budget: Budget
     context: Context = field(default_factory=Context)
+    chosen: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        chosen = np.asarray(self.chosen, np.int64)
+        object.__setattr__(self, "chosen", chosen)
+        if len(chosen) and (chosen.min() < 0 or chosen.max() >= len(self.pool)):
+            raise InputError(f"rows already chosen must lie in 0 .. {len(self.pool) - 1}")
+        if len(np.unique(chosen)) < len(chosen):
+            raise InputError("a row already chosen is named twice")
+        if self.function.n != len(self.pool):
+            raise InputError(f"the objective covers {self.function.n} documents, the pool has {len(self.pool)}")
 
 
 @dataclass(frozen=True)

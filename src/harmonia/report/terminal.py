@@ -1,0 +1,98 @@
+"""Tables for the terminal: the same figures as the pages, in as few lines as a screen holds.
+
+Names and findings come from data, so they are shown as plain text, never as markup or control sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from harmonia.report.compare import LESS_IS_BETTER, cells, findings, headline
+from harmonia.report.numbers import count, duration, middle, percent, ratio, short, size, value
+from harmonia.report.select import findings as selection_findings
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+SOURCES = 20
+"""Most sources listed."""
+
+
+def selection(summary: Mapping[str, Any]) -> Group:
+    """Return the summary of a selection."""
+    from rich.console import Group
+
+    total, picked = summary["tokens"] or 1, summary["picked"]["tokens"] or 1
+    table = _table("source", "documents", "picked", "tokens", "picked", "share", "of picks", "change")
+    ordered = sorted(summary["sources"], key=lambda s: -s["tokens"])
+    for s in ordered[:SOURCES]:
+        before, after = s["tokens"] / total, s["picked_tokens"] / picked
+        table.add_row(_plain(s["source"]), count(s["documents"]), count(s["picked_documents"]), short(s["tokens"]),
+                      short(s["picked_tokens"]), percent(before), percent(after), ratio(after, before))
+    lines = [*_more(len(ordered)), *(_plain(line, 400) for line in selection_findings(dict(summary)))]
+    if seconds := summary.get("seconds"):
+        lines.append(_plain(f"{duration(sum(seconds.values()))}, peak memory {size(summary.get('peak_memory_bytes'))}"))
+    return Group(table, *lines)
+
+
+def comparison(record: Mapping[str, Any]) -> Group:
+    """Return one table per headline metric; every difference stands with its interval."""
+    from rich.console import Group
+
+    parts: list[Any] = []
+    for metric in headline(record["metrics"]) or record["metrics"]:
+        table = _table("recipe", "mean", "std", f"difference to {middle(record['baseline'], 24)} [95 %]", "verdict", "time", "memory")
+        table.title = _plain(metric + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
+        table.title_justify = "left"
+        for c in cells(record, metric):
+            words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
+            table.add_row(_plain(c.recipe), value(c.mean), value(c.std), _plain(c.words), words,
+                          duration((record.get("seconds") or {}).get(c.recipe)), size((record.get("peak_memory_bytes") or {}).get(c.recipe)),
+                          style={"better": "green", "worse": "red"}.get(c.verdict))
+        parts.append(table)
+    return Group(*parts, *(_plain(line, 1000) for line in findings(record)))
+
+
+def diagnosis(record: Mapping[str, Any]) -> Group:
+    """Return the sources of a pool and what stands out."""
+    from rich.console import Group
+    from rich.text import Text
+
+    table = _table("source", "documents", "tokens", "share", "mean bytes", "repeated", "near dup.", "eff. rank")
+    ordered = sorted(record["sources"], key=lambda s: -s["tokens"])
+    for s in ordered[:SOURCES]:
+        table.add_row(_plain(s["source"]), count(s["documents"]), short(s["tokens"]), percent(s["share"]), count(s["mean_length"]),
+                      percent(s["exact_duplicates"]), percent(s["near_duplicates"]), value(s["effective_rank"]))
+    lines: list[Text] = _more(len(ordered))
+    if spectrum := record["spectrum"]:
+        lines.append(Text(f"whole pool: effective rank {value(spectrum['effective_rank'])}, participation ratio "
+                          f"{value(spectrum['participation_ratio'])} of at most {spectrum['largest_rank']}"))
+    for item in record["advice"]:
+        lines.append(_plain(f"• {item['finding']}" + (f"  → {', '.join(item['recipes'])}" if item["recipes"] else ""), 1000))
+    if not record["advice"]:
+        lines.append(Text("nothing stands out; no recipe is advised"))
+    return Group(table, *lines)
+
+
+def _table(first: str, *others: str) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="ellipsis", no_wrap=True, max_width=36)
+    for name in others:
+        table.add_column(_plain(name), justify="right", no_wrap=True)
+    return table
+
+
+def _more(sources: int) -> list[Text]:
+    return [_plain(f"… and {sources - SOURCES} more sources")] if sources > SOURCES else []
+
+
+def _plain(words: str, length: int = 80) -> Text:
+    from rich.text import Text
+
+    return Text(middle("".join(c if c.isprintable() else "�" for c in words), length))
