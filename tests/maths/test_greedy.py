@@ -75,13 +75,13 @@ def test_a_sample_of_everything_is_the_full_scan():
     K = kernel(2)
     order = np.random.default_rng(0).permutation(200)
     _, scanned = run(Scan, K, 30)
-    _, found = run(lambda c, ledger: Sampled(c, ledger, order, 200, lambda turn: np.random.default_rng(turn)), K, 30)
+    _, found = run(lambda c, ledger: Sampled(c, ledger, order, 200, np.random.default_rng), K, 30)
     assert found.rows.tolist() == scanned.rows.tolist()
 
 
 def test_small_samples_lose_little_and_repeat():
     K = kernel(3)
-    search = lambda c, ledger: Sampled(c, ledger, np.arange(200), 20, lambda turn: np.random.default_rng(turn))  # noqa: E731
+    search = lambda c, ledger: Sampled(c, ledger, np.arange(200), 20, np.random.default_rng)  # noqa: E731
     climb, found = run(search, K, 40)
     _, again = run(search, K, 40)
     _, scanned = run(Scan, K, 40)
@@ -91,7 +91,8 @@ def test_small_samples_lose_little_and_repeat():
     assert found.gains.sum() > 0.9 * scanned.gains.sum()
 
 
-@pytest.mark.parametrize("search", [Scan, Lazy, lambda c, ledger: Sampled(c, ledger, np.arange(4), 1, np.random.default_rng)])
+@pytest.mark.parametrize("search", [Scan, Lazy,
+                                    lambda c, ledger: Sampled(c, ledger, np.arange(4), 1, np.random.default_rng)])
 def test_rows_of_gain_minus_infinity_are_never_taken(search):
     class Excluding(Coverage):
         def gains(self, rows=None):

@@ -13,6 +13,11 @@ from harmonia.maths.spectrum import (
 )
 
 
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
 @pytest.mark.parametrize("block", [1, 7, 100, 1000])
 def test_streamed_scatter_is_the_covariance_whatever_the_block(rng, block):
     X = rng.normal(size=(300, 5)) * [1, 10, .1, 3, 1] + 1e4

@@ -386,8 +386,9 @@ class Corpus:
         if self._dimension is None:
             self._dimension = (dimension, reader.file.path)
         elif dimension != self._dimension[0]:
-            raise InputError(f"{reader.file.path}: column {self.columns.embedding!r} holds vectors of {dimension} numbers, but of "
-                             f"{self._dimension[0]} in {self._dimension[1]}; embed all documents with one model")
+            raise InputError(f"{reader.file.path}: column {self.columns.embedding!r} holds vectors of {dimension} "
+                             f"numbers, but of {self._dimension[0]} in {self._dimension[1]}; embed all documents with "
+                             "one model")
 
     def _index(self, number: int) -> tuple[int, np.ndarray]:
         """Return (documents, sorted places that are none) of one input, reading it if it must be."""

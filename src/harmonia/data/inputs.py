@@ -181,7 +181,8 @@ def _in_folder(filesystem: Any, key: str, item: str, ignored: list[str]) -> list
     known = [k for k in seen if format_of(k) is not None and not _BESIDE_DATA.fullmatch(PurePosixPath(k).name)]
     tables = [k for k in known if format_of(k)[0] != "text"]  # type: ignore[index]
     keep = tables or known  # texts beside tables describe them
-    ignored += [k for k in seen if k not in set(keep)]
+    kept = set(keep)
+    ignored += [k for k in seen if k not in kept and not _BESIDE_DATA.fullmatch(PurePosixPath(k).name)]
     if not keep:
         what = "is empty" if not everything else f"holds no readable file ({PurePosixPath(everything[0]).name}, ...)"
         raise InputError(f"{item}: the folder {what}; known extensions are {_extensions()}")

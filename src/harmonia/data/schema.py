@@ -36,6 +36,11 @@ def check_same(schemas: list[tuple[str, pa.Schema]]) -> None:
                                  "convert it in one of them, or read such files apart")
 
 
+def unviewed(schema: pa.Schema) -> pa.Schema:
+    """Return the schema with view types, which most of Arrow cannot filter, replaced by ordinary ones; no metadata."""
+    return pa.schema([field.with_type(_unviewed(field.type)).remove_metadata() for field in schema])
+
+
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
     """Return the table with exactly the columns and types of a merged ``schema``."""
     if table.schema.equals(schema):
@@ -54,6 +59,20 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         else:
             columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)
+
+
+def _unviewed(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_binary_view(kind):
+        return pa.large_binary()
+    if pa.types.is_struct(kind):
+        return pa.struct([field.with_type(_unviewed(field.type)) for field in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(_unviewed(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_unviewed(kind.value_type))
+    return kind
 
 
 def _wider(a: pa.DataType, b: pa.DataType) -> pa.DataType:

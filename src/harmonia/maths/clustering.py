@@ -84,27 +84,37 @@ def spherical_kmeans(matrix: Matrix, k: int, *, keys: np.ndarray, seed: int = 0,
 
 
 def _read(matrix: Matrix, rows: np.ndarray) -> np.ndarray:
-    block = unit_rows(matrix[rows])
+    block = np.asarray(matrix[rows], np.float32)
     if not np.isfinite(block).all():
         bad = int(rows[np.flatnonzero(~np.isfinite(block).all(axis=1))[0]])
         raise InputError(f"the features of row {bad} are not finite; drop the document or encode it again")
-    return block
+    return unit_rows(block)
 
 
 def _plus_plus(sample: np.ndarray, k: int, rng: np.random.Generator) -> np.ndarray:
-    """Return k rows, each drawn in proportion to 1 - cos with the nearest one drawn before: (k, d)."""
+    """Return k rows: (k, d), each the best of a few drawn in proportion to 1 - cos with the nearest chosen before."""
+    trials = 2 + int(np.log(k))
     chosen = [0]
-    distance = np.full(len(sample), np.inf)
-    for draw in rng.random(k - 1):
-        distance = np.minimum(distance, np.maximum(1.0 - (sample @ sample[chosen[-1]]).astype(np.float64), 0.0))
-        distance[chosen[-1]] = 0.0
-        mass = np.cumsum(distance)
+    nearest = _distances(sample, np.array([0]))[:, 0]
+    for draws in rng.random((k - 1, trials)):
+        mass = np.cumsum(nearest)
         if mass[-1] > 0:
             last = int(np.searchsorted(mass, mass[-1]))
-            chosen.append(min(int(np.searchsorted(mass, draw * mass[-1], side="right")), last))
+            drawn = np.minimum(np.searchsorted(mass, draws * mass[-1], side="right"), last)
         else:  # fewer than k directions: any unused row
-            chosen.append(int(np.setdiff1d(np.arange(len(sample)), chosen)[0]))
+            drawn = np.setdiff1d(np.arange(len(sample)), chosen)[:1]
+        left = np.minimum(nearest[:, None], _distances(sample, drawn))
+        best = int(np.argmin(left.sum(axis=0)))
+        chosen.append(int(drawn[best]))
+        nearest = left[:, best]
     return sample[chosen]
+
+
+def _distances(sample: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return 1 - cos of every row to each of ``rows``, exactly 0 to itself: (n, len(rows)) float64."""
+    distance = np.maximum(1.0 - (sample @ sample[rows].T).astype(np.float64), 0.0)
+    distance[rows, np.arange(len(rows))] = 0.0
+    return distance
 
 
 def _assignments(matrix: Matrix, rows: np.ndarray,

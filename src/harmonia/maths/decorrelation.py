@@ -9,6 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 EPS = 1e-8
+"""Added to variances."""
+TIE = 2.0**-32
+"""Largest share of a gain that distance decides where all pairs of rows are worth the same."""
 
 
 def moment_energy(U: np.ndarray) -> float:

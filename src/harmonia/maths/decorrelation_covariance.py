@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from harmonia.maths.decorrelation import TIE
 from harmonia.maths.rows import Matrix, blocks
 from harmonia.maths.scaled_rows import BLOCK
-
-TIE = 2.0**-20
 
 
 class CovarianceClimb:
@@ -84,7 +83,7 @@ class CovarianceClimb:
 class ParticipationClimb(CovarianceClimb):
     """Gains are the fall of ``||C||_F^2 / tr(C)^2``, one over the participation ratio of the set.
 
-    Two rows always have the value 1, so the gain of the second pick is -1 plus a share of at most 2^-20 that grows with
+    Two rows always have the value 1, so the gain of the second pick is -1 plus a share of at most 2^-32 that grows with
     its distance to the first: the farthest is taken.
     """
 

@@ -9,15 +9,15 @@ needs three matrix products for all candidates, where the definition needs one d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 
 from harmonia.maths.array_namespace import as_float64, namespace, take, to_numpy
-from harmonia.maths.decorrelation import EPS
+from harmonia.maths.decorrelation import EPS, TIE
 
 _BLOCK = 4096
-TIE = 2.0**-20
 
 
 class PerSetClimb:
@@ -25,7 +25,7 @@ class PerSetClimb:
 
     F of one row is 0. Any two distinct rows have F = d (d - 1) but for eps, so with ``second="official"`` the second
     pick hangs on eps alone (and is a duplicate of the first, F = 0, where there is one); with ``"farthest"`` its gain
-    is -1 plus a share of at most 2^-20 that grows with the distance to the first.
+    is -1 plus a share of at most 2^-32 that grows with the distance to the first.
 
     Args:
         X: (m, d) candidate rows, d >= 2; array, tensor or matrix of floats. float32 computes in float32, except
@@ -50,16 +50,14 @@ class PerSetClimb:
         self._reach = 0.0
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
-        index = np.arange(self.size) if rows is None else np.asarray(rows)
         if self._n == 0:
-            return np.zeros(len(index))
+            return np.zeros(self.size if rows is None else len(rows))
         if self._n == 1 and self._farthest:
-            return TIE * self._distances(index) / (self._reach or 1.0) - 1
-        return (self._energy - self._energies(index)) / (self._d * (self._d - 1))
+            return TIE * self._scan(self._distances, rows) / (self._reach or 1.0) - 1
+        return (self._energy - self._scan(self._energies, rows)) / (self._d * (self._d - 1))
 
     def add(self, row: int) -> None:
-        index = np.array([row])
-        x = take(self._X, index)[0]
+        x = take(self._X, np.array([row]))[0]
         xp = namespace(x)
         n = self._n
         if n == 0:
@@ -71,9 +69,9 @@ class PerSetClimb:
             self._multiplicity = x[:0]
             self._n = 1
             if self._farthest:
-                self._reach = float(self._distances(np.arange(self.size)).max())
+                self._reach = float(self._scan(self._distances, None).max())
             return
-        self._energy = float(self._energies(index)[0])
+        self._energy = float(self._energies(x[None])[0])
         y = (n / (n + 1)) ** 0.5 * (x - self._mean)
         self._scatter = self._scatter + y * y
         self._mean = self._mean + (x - self._mean) / (n + 1)
@@ -90,12 +88,16 @@ class PerSetClimb:
             self._multiplicity = xp.concatenate([self._multiplicity, twice, xp.ones_like(x[:1])])
             self._Y = xp.concatenate([self._Y, y[None]])
 
-    def _energies(self, index: np.ndarray) -> np.ndarray:
-        """Return F(S + row) of every row: (r,) float64."""
-        parts = [self._block(take(self._X, index[i:i + _BLOCK])) for i in range(0, len(index), _BLOCK)]
-        return np.concatenate(parts) if parts else np.zeros(0)
+    def _scan(self, measure: Callable[[Any], np.ndarray], rows: np.ndarray | None) -> np.ndarray:
+        """Return the measure of these rows (all when None), block by block."""
+        out = np.empty(self.size if rows is None else len(rows))
+        for start in range(0, len(out), _BLOCK):
+            part = slice(start, min(start + _BLOCK, len(out)))
+            out[part] = measure(take(self._X, part if rows is None else np.asarray(rows)[part]))
+        return out
 
-    def _block(self, X: Any) -> np.ndarray:
+    def _energies(self, X: Any) -> np.ndarray:
+        """Return F(S + row) of a block of rows: (r,) float64."""
         n, mean, scatter = self._n, self._mean, self._scatter
         if n == 1:
             X, mean, scatter = as_float64(X), as_float64(mean), as_float64(scatter)
@@ -116,10 +118,7 @@ class PerSetClimb:
                 F = F + ((W @ (self._C * self._C)) * W).sum(-1) + 2 * ((U @ self._C) * U).sum(-1)
         return to_numpy(F, np.float64) / n**2
 
-    def _distances(self, index: np.ndarray) -> np.ndarray:
-        """Return the squared distance of every row to the first pick: (r,) float64."""
-        out = np.empty(len(index))
-        for i in range(0, len(index), _BLOCK):
-            gap = take(self._X, index[i:i + _BLOCK]) - self._mean
-            out[i:i + _BLOCK] = to_numpy((gap * gap).sum(-1), np.float64)
-        return out
+    def _distances(self, X: Any) -> np.ndarray:
+        """Return the squared distance of a block of rows to the first pick: (r,) float64."""
+        gaps = X - self._mean
+        return to_numpy((gaps * gaps).sum(-1), np.float64)

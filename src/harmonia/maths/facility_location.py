@@ -1,8 +1,8 @@
 """Coverage of a pool by a set: ``f(S) = sum_i max_{j in S} max(0, z_i . z_j)`` over unit rows (facility location).
 
 Similarities are products of rows made when they are needed, 64 candidates against the whole pool at a time, so memory
-is n d; only a pool of at most 5792 rows has its kernel stored (128 MiB). Monotone and submodular, so greedy is within 1 - 1/e of the best (Nemhauser et al. 1978), and
-stale gains are bounds (lazy greedy, Minoux 1978).
+is n d; only a pool of at most 5792 rows has its kernel stored (128 MiB). Monotone and submodular, so greedy is within
+1 - 1/e of the best (Nemhauser et al. 1978), and stale gains are bounds (lazy greedy, Minoux 1978).
 """
 
 from __future__ import annotations

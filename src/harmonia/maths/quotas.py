@@ -218,6 +218,7 @@ def whole_bounds(low: np.ndarray | None, high: np.ndarray | None, amount: int,
 
 
 def check_floors(least: np.ndarray, held: np.ndarray, names: Sequence[str] | None, unit: str = "documents") -> None:
+    """Raise InputError, naming the source, where a lower bound is more than the source holds."""
     short = np.flatnonzero(least > held + _slack(held))
     if len(short):
         s = int(short[0])

@@ -42,7 +42,7 @@ class TextClassifier:
         if set(positive) == set(negative):
             raise InputError("the positive and the negative examples are the same texts: nothing tells them apart")
         labels = np.repeat([1, 0], [len(positive), len(negative)])
-        self._model = LogisticRegression(C=strength, class_weight="balanced", max_iter=1000, tol=1e-6)
+        self._model = LogisticRegression(C=strength, class_weight="balanced", solver="newton-cg", tol=1e-6)
         self._model.fit(self._vectors.transform([*positive, *negative]), labels)
 
     def log_odds(self, texts: Sequence[str]) -> np.ndarray:

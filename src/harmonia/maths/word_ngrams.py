@@ -7,6 +7,7 @@ space; its bucket is the SHA-256 of that text, read as one number, modulo the nu
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable
 
@@ -72,5 +73,6 @@ class HashedNgrams:
         return total
 
     def word_count(self, ngrams: int) -> int:
-        """Return the number of words of a text from its number of n-grams (exact from n words on)."""
-        return (ngrams + self.n * (self.n - 1) // 2) // self.n
+        """Return the number of words of a text from its number of n-grams."""
+        longest = self.n * (self.n - 1) // 2
+        return (ngrams + longest) // self.n if ngrams >= longest else (math.isqrt(8 * ngrams + 1) - 1) // 2

@@ -16,14 +16,14 @@ class HubLM:
     Args:
         folder: folder of the model.
         context: most tokens of a text that are read; what follows is not scored.
-        batch: texts per forward pass.
+        batch_tokens: tokens per forward pass; the logits take 4 bytes for each of them and each word of the vocabulary.
 
     Raises:
         InputError: the folder holds no model or tokenizer that can be read.
         MissingExtraError: transformers or torch is not installed.
     """
 
-    def __init__(self, folder: str | Path, context: int = 1024, batch: int = 16) -> None:
+    def __init__(self, folder: str | Path, context: int = 1024, batch_tokens: int = 4096) -> None:
         try:
             import torch
             from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -41,7 +41,7 @@ class HubLM:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = model.eval().to(self._device)
         self._context = min(context, getattr(model.config, "max_position_embeddings", None) or context)
-        self._batch = batch
+        self._batch_tokens = batch_tokens
 
     def losses(self, texts: Sequence[str]) -> np.ndarray:
         """Return the mean nats per predicted token: (len(texts),) float64; nan for a text of under two tokens."""
@@ -50,10 +50,11 @@ class HubLM:
         found = np.full(len(texts), np.nan)
         ids = [self._tokenizer(text, truncation=True, max_length=self._context)["input_ids"] for text in texts]
         # texts of like length share a batch, so little is padded
-        order = [i for i in sorted(range(len(ids)), key=lambda i: (len(ids[i]), i)) if len(ids[i]) > 1]
-        for start in range(0, len(order), self._batch):
-            members = order[start:start + self._batch]
-            width = max(len(ids[i]) for i in members)
+        waiting = [i for i in sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i)) if len(ids[i]) > 1]
+        while waiting:
+            width = len(ids[waiting[0]])
+            size = max(self._batch_tokens // width, 1)
+            members, waiting = waiting[:size], waiting[size:]
             tokens = torch.zeros((len(members), width), dtype=torch.long)
             mask = torch.zeros((len(members), width), dtype=torch.long)
             for row, i in enumerate(members):

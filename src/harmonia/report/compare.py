@@ -70,7 +70,7 @@ def direction(metric: str, record: Mapping[str, Any]) -> int:
     (-1, 1, 0)
     """
     given = record.get("better") or {}
-    first = metric.split("/")[0]
+    first = metric.split("/", maxsplit=1)[0]
     said = given.get(metric, given.get(first))
     if said is not None:
         return {"lower": -1, "higher": 1}[said]
@@ -83,7 +83,8 @@ def cells(record: Mapping[str, Any], metric: str) -> list[Cell]:
     found = []
     for recipe, metrics in record["recipes"].items():
         s = metrics[metric]
-        mean, std, difference, low, high = (s.get(k) if known(s.get(k)) else None for k in ("mean", "std", "difference", "low", "high"))
+        mean, std, difference, low, high = (s.get(k) if known(s.get(k)) else None
+                                            for k in ("mean", "std", "difference", "low", "high"))
         if recipe == record["baseline"]:
             difference = low = high = None
         found.append(Cell(recipe, mean, std, int(s["n"]), difference, low, high,
@@ -171,8 +172,11 @@ def _table(record: Mapping[str, Any], metric: str) -> dict[str, Any]:
 
 def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, Any]:
     by_metric = {metric: {c.recipe: c for c in cells(record, metric)} for metric in group}
-    order = [c.recipe for c in cells(record, f"{first}/mean")] if f"{first}/mean" in record["metrics"] else list(record["recipes"])
-    largest = max((abs(c.difference) for row in by_metric.values() for c in row.values() if c.difference is not None), default=0.0) or 1.0
+    order = [c.recipe
+             for c in cells(record,
+                            f"{first}/mean")] if f"{first}/mean" in record["metrics"] else list(record["recipes"])
+    largest = max((abs(c.difference) for row in by_metric.values() for c in row.values() if c.difference is not None),
+                  default=0.0) or 1.0
     rows = []
     for metric in group:
         row = []
@@ -181,7 +185,8 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
             gain = (cell.difference or 0.0) * direction(metric, record)
             row.append({"words": value(cell.mean), "tip": f"{metric.partition('/')[2]}, {recipe}\n{cell.words}",
                         "tone": "var(--good)" if gain > 0 else "var(--bad)" if gain < 0 else "var(--pool)",
-                        "depth": round(45 * abs(cell.difference or 0.0) / largest), "sure": cell.verdict in ("better", "worse")})
+                        "depth": round(45 * abs(cell.difference or 0.0) / largest), "sure": cell.verdict in ("better",
+                                                                                                             "worse")})
         rows.append({"source": metric.partition("/")[2], "cells": row})
     return {"metric": first, "recipes": order, "rows": rows}
 
@@ -189,5 +194,6 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
 def _costs(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
     longest = max((s for s in seconds.values() if known(s)), default=0) or 1
-    return [{"recipe": r, "seconds": seconds.get(r), "memory": memory.get(r), "wide": 100 * (seconds.get(r) or 0) / longest}
+    return [{"recipe": r, "seconds": seconds.get(r), "memory": memory.get(r),
+             "wide": 100 * (seconds.get(r) or 0) / longest}
             for r in record["recipes"] if r in seconds or r in memory]

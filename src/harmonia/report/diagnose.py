@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from harmonia.report import plots
-from harmonia.report.numbers import known, percent, value
+from harmonia.report.numbers import brief, count, percent
 from harmonia.report.page import render
 from harmonia.report.plots import Series
 
@@ -47,33 +47,47 @@ def _spectrum(record: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _pairs(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the tables of pairs of sources."""
-    found = []
+    """Return the tables of pairs of sources that have anything to show."""
+    tables = []
     if overlap := record["overlap"]:
-        found.append(_table(overlap["sources"], overlap["mixing"], "How far sources mix",
-                            f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other source, over the "
-                            "number that chance would give: 1 where two sources are as one, 0 where they lie apart; on the "
-                            "diagonal, how much a source keeps to itself. Empty cells hold too few documents to say.",
-                            value, full=1.0))
-        found.append(_table(overlap["sources"], overlap["subspace"], "How far sources vary in the same directions",
-                            f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two sources; "
-                            f"{value(overlap['subspace_by_chance'])} is what unrelated sources have.", value, full=1.0))
+        chance = overlap["subspace_by_chance"]
+        tables += [
+            _table(overlap["sources"], overlap["mixing"], "How far sources mix",
+                   f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other source, "
+                   "over the number that chance would give: 1 where two sources are as one, 0 where they lie apart; on the "
+                   "diagonal, how much a source keeps to itself. Empty cells hold too few documents to say.",
+                   words=brief, span=(0.0, 1.0)),
+            _table(overlap["sources"], overlap["subspace"], "How far sources vary in the same directions",
+                   f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two sources: "
+                   f"1 for the same directions, {brief(chance)} for unrelated ones.", words=brief, span=(chance, 1.0))]
     near, exact = record["duplicates"]["near"], record["duplicates"]["exact"]
-    if near and len(near["sources"]) > 1 and any(x for row in near["nearest_in"] for x in row):
-        found.append(_table(near["sources"], near["nearest_in"], "Where near duplicates lie",
-                            "Share of the documents of the row's source whose nearest document is a near duplicate in the column's source.",
-                            percent))
-    if exact and any(x for row in exact["shared_texts"] for x in row):
-        found.append(_table(exact["sources"], exact["shared_texts"], "Texts that two sources share", "Number of identical texts.", value))
-    return found
+    if near:
+        tables.append(_table(near["sources"], near["nearest_in"], "Where near duplicates lie",
+                             "Share of the documents of the row's source whose nearest document is a near duplicate in the "
+                             "column's source.", words=lambda x: percent(x) if x else "·"))
+    if exact:
+        tables.append(_table(exact["sources"], exact["shared_texts"], "Texts that two sources share",
+                             "Number of identical texts.", words=lambda x: count(x) if x else "·"))
+    return [table for table in tables if table is not None]
 
 
-def _table(names: Sequence[str], matrix: Sequence[Sequence[float | None]], title: str, meaning: str,
-           words: Callable[[Any], str], full: float | None = None) -> dict[str, Any]:
-    """Return a table tinted by size: ``full`` tints fully, by default the largest entry beside the diagonal."""
+def _table(names: Sequence[str], matrix: Sequence[Sequence[float | None]], title: str, meaning: str, *,
+           words: Callable[[Any], str], span: tuple[float, float] | None = None) -> dict[str, Any] | None:
+    """Return a table of the largest sources, tinted by size; None where there is nothing beside its diagonal.
+
+    ``span`` is what no tint and full tint stand for, by default 0 and the largest entry beside the diagonal.
+    """
     some = range(min(len(names), SHOWN))
-    top = full or max((m for i in some for j in some if i != j and known(m := matrix[i][j])), default=0) or 1
-    rows = [{"source": names[i], "cells": [
-        {"words": "" if matrix[i][j] is None else words(matrix[i][j]), "tip": f"{names[i]} · {names[j]}: {words(matrix[i][j])}",
-         "depth": round(60 * min((matrix[i][j] or 0) / top, 1)) if i != j else 0} for j in some]} for i in some]
-    return {"title": title, "meaning": meaning, "names": [names[i] for i in some], "rows": rows, "left_out": len(names) - len(rows)}
+    beside = [m for i in some for j in some if i != j and (m := matrix[i][j]) is not None]
+    if not beside or (span is None and not any(beside)):
+        return None
+    low, high = span or (0.0, max(beside))
+
+    def cell(i: int, j: int) -> dict[str, Any]:
+        m = matrix[i][j]
+        return {"words": "" if m is None else words(m), "tip": f"{names[i]} · {names[j]}: {words(m)}",
+                "depth": 0 if i == j or m is None else round(60 * min(max((m - low) / ((high - low) or 1), 0), 1))}
+
+    rows = [{"source": names[i], "cells": [cell(i, j) for j in some]} for i in some]
+    return {"title": title, "meaning": meaning, "names": [names[i] for i in some], "rows": rows,
+            "left_out": len(names) > SHOWN}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from typing import Any
 
 NOTHING = "–"
@@ -42,8 +43,8 @@ def short(x: Any) -> str:
 def value(x: Any) -> str:
     """Return a real number to four significant digits.
 
-    >>> value(0.123456), value(1234.5), value(0.00001234), value(float("nan"))
-    ('0.1235', '1,234', '1.234e-05', '–')
+    >>> value(0.123456), value(1234.5), value(0.00001234), value(float("nan")), value(0.99999)
+    ('0.1235', '1,234', '1.234e-05', '–', '1.000')
     """
     if not known(x):
         return NOTHING
@@ -51,7 +52,17 @@ def value(x: Any) -> str:
         return "0"
     if not 1e-4 <= abs(x) < 1e7:
         return f"{x:.4g}"
+    x = float(f"{x:.4g}")
     return f"{x:,.{max(0, 3 - math.floor(math.log10(abs(x))))}f}"
+
+
+def brief(x: Any) -> str:
+    """Return a real number to two significant digits, for crowded tables.
+
+    >>> brief(0.0683), brief(12.3), brief(0.99999), brief(1234)
+    ('0.068', '12', '1', '1,234')
+    """
+    return NOTHING if not known(x) else f"{x:,.0f}" if abs(x) >= 99.5 else f"{x:.2g}"
 
 
 def signed(x: Any) -> str:
@@ -97,8 +108,8 @@ def size(amount: Any) -> str:
         return NOTHING
     units = ("B", "KiB", "MiB", "GiB", "TiB")
     step = min(int(math.log2(amount) // 10), 4) if amount >= 1 else 0
-    return f"{amount:.0f} B" if step == 0 else f"{amount / 2 ** (10 * step):.3g} {units[step]}" if (
-        amount / 2 ** (10 * step) >= 9.995) else f"{amount / 2 ** (10 * step):.2f} {units[step]}"
+    digits = amount / 2 ** (10 * step)
+    return f"{amount:.0f} B" if step == 0 else f"{digits:.{2 if digits < 9.995 else 1 if digits < 99.95 else 0}f} {units[step]}"
 
 
 def duration(seconds: Any) -> str:
@@ -119,13 +130,28 @@ def duration(seconds: Any) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def excerpt(text: str, length: int) -> str:
-    """Return the start of a text on one line, with an ellipsis where it was cut.
+def visible(text: str) -> str:
+    r"""Return a text without control characters and direction overrides, which could disguise what stands beside it.
 
-    >>> excerpt("two  words\\nand more", 10)
+    >>> visible("a\u202eb\x00c\nd")
+    'abc\nd'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c in "\n\t" or not (
+        unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in _STEERING))
+
+
+_STEERING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+
+
+def excerpt(text: str, length: int) -> str:
+    r"""Return the start of a text on one line, with an ellipsis where it was cut.
+
+    >>> excerpt("two  words\nand more", 10)
     'two words…'
     """
-    line = " ".join(text[: 4 * length].split())
+    line = " ".join(visible(text[: 4 * length]).split())
     return line if len(line) <= length and len(text) <= 4 * length else line[:length].rstrip() + "…"
 
 
@@ -135,6 +161,7 @@ def middle(word: str, length: int) -> str:
     >>> middle("shard-0001/part-17.parquet#00042", 17)
     'shard-00…et#00042'
     """
+    word = visible(word)
     if len(word) <= length:
         return word
     head = (length - 1) // 2

@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(loader=PackageLoader("harmonia.report"), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    for words in (numbers.count, numbers.short, numbers.value, numbers.signed, numbers.percent, numbers.size,
+    environment = Environment(loader=PackageLoader("harmonia.report"), autoescape=True, finalize=_shown,
+                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    for words in (numbers.count, numbers.short, numbers.value, numbers.brief, numbers.percent, numbers.size,
                   numbers.duration, numbers.excerpt, numbers.middle):
         environment.filters[words.__name__] = words
     environment.globals["ratio"] = numbers.ratio
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     return environment
+
+
+def _shown(value: Any) -> Any:
+    return numbers.visible(value) if type(value) is str else value
 
 
 def render(template: str, title: str, **values: Any) -> str:

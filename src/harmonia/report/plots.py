@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harmonia.report.numbers import short, value
+from harmonia.report.numbers import short, value, visible
 
 WIDTH, HEIGHT = 480.0, 270.0
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 12.0, 44.0
@@ -89,14 +89,15 @@ def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label
     if log_y:
         low = max(low, high * 1e-6)
     elif y_range is None:
-        low, high = min(low, 0.0) if low < 0.5 * high else low, high
+        low = min(low, 0.0) if low < 0.5 * high else low
         pad = 0.04 * ((high - low) or abs(high) or 1.0)
         low, high = (low if low == 0 else low - pad), high + pad
     across = Scale(x[0], x[-1] if x[-1] > x[0] else x[0] + 1, LEFT, WIDTH - RIGHT, log_x)
     up = Scale(low, high if high > low else low * 1.1 + 1e-12, HEIGHT - BOTTOM, TOP, log_y)
     body = Markup("")
     for s in series:
-        points = [(across(a), up(y)) for a, y in zip(x, s.y, strict=False) if math.isfinite(y) and (y >= up.low or not log_y)]
+        points = [(across(a), up(y)) for a, y in zip(x, s.y, strict=False)
+                  if math.isfinite(y) and (y >= up.low or not log_y)]
         path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in points)
         body += Markup('<path class="line {}" d="{}"/>').format(s.role, path)
         if len(points) == 1:
@@ -112,7 +113,7 @@ def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label
         right = across(a) if i == len(x) - 1 else (across(a) + across(x[i + 1])) / 2
         tip = "\n".join([f"{x_label} {short(a)}", *(f"{s.name}: {y_words(s.y[i])}" for s in series if i < len(s.y))])
         body += _band(left, max(right - left, 1.0), tip)
-    return _framed(body, across, up, x_label, y_label, describe, y_words)
+    return _framed(body, across, up, x_label=x_label, y_label=y_label, describe=describe, y_words=y_words)
 
 
 def histogram(edges: Sequence[float], series: Sequence[Series], *, x_label: str, describe: str, log_x: bool = False,
@@ -135,9 +136,12 @@ def histogram(edges: Sequence[float], series: Sequence[Series], *, x_label: str,
     up = Scale(0.0, top * 1.06, HEIGHT - BOTTOM, TOP)
     body = Markup("")
     for index, (s, share) in enumerate(zip(series, shares, strict=True)):
+        if not any(share):
+            continue
         path = f"M{across(edges[0]):.1f},{up(0):.1f}" + "".join(
             f"V{up(y):.1f}H{across(edges[i + 1]):.1f}" for i, y in enumerate(share)) + f"V{up(0):.1f}"
-        body += Markup('<path class="{} {}" d="{}{}"/>').format("fill" if index == 0 else "line", s.role, path, "Z" if index == 0 else "")
+        kind, end = ("fill", "Z") if index == 0 else ("line", "")
+        body += Markup('<path class="{} {}" d="{}{}"/>').format(kind, s.role, path, end)
     for at, role in marks:
         a = across(at)
         body += Markup('<path class="dot {}" d="M{:.1f},{:.1f}l-5,9h10Z"/>').format(role, a, HEIGHT - BOTTOM)
@@ -146,7 +150,8 @@ def histogram(edges: Sequence[float], series: Sequence[Series], *, x_label: str,
                          *(f"{s.name}: {100 * share[i]:.1f} %" for s, share in zip(series, shares, strict=True))])
         left = across(edges[i])
         body += _band(left, across(edges[i + 1]) - left, tip)
-    return _framed(body, across, up, x_label, "share of documents", describe, lambda y: f"{100 * y:g} %")
+    return _framed(body, across, up, x_label=x_label, y_label="share of documents", describe=describe,
+                   y_words=lambda y: f"{100 * y:g} %")
 
 
 def intervals(rows: Sequence[tuple[float, float, float, str, str]], span: tuple[float, float]) -> list[Markup]:
@@ -159,14 +164,16 @@ def intervals(rows: Sequence[tuple[float, float, float, str, str]], span: tuple[
     width, height = 260.0, 26.0
     across = Scale(span[0], span[1] if span[1] > span[0] else span[0] + 1, 8, width - 8)
     drawn = []
-    for estimate, low, high, role, tip in rows:
+    for estimate, low, high, role, words in rows:
+        tip = visible(words)
         body = Markup('<line class="grid zero" x1="{0:.1f}" x2="{0:.1f}" y1="0" y2="{1}"/>').format(across(0.0), height)
         if math.isfinite(estimate):
             if math.isfinite(low) and math.isfinite(high):
-                body += Markup('<line class="interval {}" x1="{:.1f}" x2="{:.1f}" y1="13" y2="13"/>').format(role, across(low), across(high))
+                body += Markup('<line class="interval {}" x1="{:.1f}" x2="{:.1f}" y1="13" y2="13"/>').format(
+                    role, across(low), across(high))
             body += Markup('<circle class="dot {}" cx="{:.1f}" cy="13" r="4.5"/>').format(role, across(estimate))
-        drawn.append(Markup('<svg class="forest" viewBox="0 0 {} {}" role="img" aria-label="{}" data-tip="{}">{}</svg>').format(
-            width, height, tip, tip, body))
+        drawn.append(Markup('<svg class="forest" viewBox="0 0 {} {}" role="img" aria-label="{}" data-tip="{}">'
+                            '{}</svg>').format(width, height, tip, tip, body))
     return drawn
 
 
@@ -180,16 +187,19 @@ def _band(left: float, width: float, tip: str) -> Markup:
         left, TOP, width, HEIGHT - TOP - BOTTOM, tip)
 
 
-def _framed(body: Markup, across: Scale, up: Scale, x_label: str, y_label: str, describe: str,
+def _framed(body: Markup, across: Scale, up: Scale, *, x_label: str, y_label: str, describe: str,
             y_words: Callable[[float], str]) -> Markup:
+    left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     axes = Markup("")
     for y in up.ticks(5):
-        axes += Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/><text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-            LEFT, WIDTH - RIGHT, up(y), up(y), LEFT - 6, up(y) + 4, _tick(y, up, y_words))
+        axes += Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+                       '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
+            left, right, up(y), up(y), left - 6, up(y) + 4, _tick(y, up, y_words))
     for x in across.ticks(6):
-        axes += Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(across(x), HEIGHT - BOTTOM + 22, _tick(x, across, short))
-    axes += Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM, HEIGHT - BOTTOM)
-    axes += Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(WIDTH - RIGHT, HEIGHT - 4, x_label)
+        axes += Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
+            across(x), bottom + 22, _tick(x, across, short))
+    axes += Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, right, bottom, bottom)
+    axes += Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(right, HEIGHT - 4, x_label)
     axes += Markup('<text class="label" x="{}" y="{}">{}</text>').format(2, HEIGHT - 4, f"↑ {y_label}")
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>').format(
         f"{WIDTH:g}", f"{HEIGHT:g}", describe, axes, body)
@@ -200,4 +210,7 @@ def _tick(x: float, scale: Scale, words: Callable[[float], str]) -> str:
         return f"{x:.0e}".replace("e-0", "e-") if x < 0.001 else f"{x:g}"
     if words is value:
         words = short if abs(x) >= 1000 else lambda y: f"{y:.3g}"
-    return f"{short(x)[:-2].rstrip('0').rstrip('.')} {short(x)[-1]}" if words is short and abs(x) >= 1000 else words(float(f"{x:.6g}"))
+    if words is short and abs(x) >= 1000:
+        digits, letter = short(x).split()
+        return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits} {letter}"
+    return words(float(f"{x:.6g}"))

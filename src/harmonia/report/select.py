@@ -6,7 +6,7 @@ import json
 import math
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harmonia.core.errors import RunError
 from harmonia.core.files import read_json
@@ -14,6 +14,9 @@ from harmonia.report import plots
 from harmonia.report.numbers import NOTHING, excerpt, known, middle, percent, ratio, value
 from harmonia.report.page import render
 from harmonia.report.plots import Series
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MAP_POINTS = 2500
 """Most points of each kind on the map; the table they come from may hold more."""
@@ -42,7 +45,8 @@ def page(run_folder: Path) -> str:
     name = str(recipe.get("name") or "selection")
     colours = _colours(summary["sources"])
     return render(
-        "select.html", f"Selection by {name}", name=name, summary=summary, status=run.get("status", "finished"), recipe=recipe,
+        "select.html", f"Selection by {name}", name=name, summary=summary, status=run.get("status",
+                                                                                          "finished"), recipe=recipe,
         seed=summary.get("seed", asked.get("seed")), budget=summary.get("budget", asked.get("budget")),
         findings=findings(summary), sources=_sources(summary), spectrum=_spectrum(summary.get("spectrum")),
         quality=[_quality(column, q) for column, q in (summary.get("quality") or {}).items()],
@@ -67,8 +71,8 @@ def findings(summary: dict[str, Any]) -> list[str]:
             change = picks / random - 1
             word = ("about as many directions as" if abs(change) < 0.02 else
                     "more directions than" if change > 0 else "fewer directions than")
-            found.append(f"The picks spread over {word} a random subset of the same size: effective rank {value(picks)} against {value(random)}"
-                         f" (whole pool {value(pool)}).")
+            found.append(f"The picks spread over {word} a random subset of the same size: effective rank {value(picks)} "
+                         f"against {value(random)} (whole pool {value(pool)}).")
     for column, q in (summary.get("quality") or {}).items():
         if known(q["mean_pool"]) and known(q["mean_picks"]):
             found.append(f"Mean {column}: {value(q['mean_picks'])} in the picks, {value(q['mean_pool'])} in the pool.")
@@ -77,12 +81,14 @@ def findings(summary: dict[str, Any]) -> list[str]:
     size, whole = picked["tokens"] or 1, tokens or 1
     lost = [s["source"] for s in summary["sources"] if s["documents"] and not s["picked_documents"]]
     if lost:
-        found.append(f"Nothing was picked from {len(lost)} of {len(summary['sources'])} sources: {', '.join(map(str, lost[:5]))}{', …' if len(lost) > 5 else ''}.")
+        found.append(f"Nothing was picked from {len(lost)} of {len(summary['sources'])} sources: "
+                     f"{', '.join(lost[:5])}{', …' if len(lost) > 5 else '.'}")
     if len(summary["sources"]) > 1:
         grown = max(summary["sources"], key=lambda s: s["picked_tokens"] / size - s["tokens"] / whole)
         gain = grown["picked_tokens"] / size - grown["tokens"] / whole
         if gain > 0.01:
-            found.append(f"{grown['source']} grew most: from {percent(grown['tokens'] / whole)} to {percent(grown['picked_tokens'] / size)} of the tokens.")
+            found.append(f"{grown['source']} grew most: from {percent(grown['tokens'] / whole)} to "
+                         f"{percent(grown['picked_tokens'] / size)} of the tokens.")
     return found
 
 
@@ -91,8 +97,11 @@ def length_bias(length: dict[str, Any] | None) -> str | None:
     if not length or not known(length["mean_pool"]) or not known(length["mean_picks"]) or not length["mean_pool"]:
         return None
     change = length["mean_picks"] / length["mean_pool"] - 1
-    how = "as long as" if abs(change) < 0.05 else f"{abs(100 * change):.0f} % {'longer' if change > 0 else 'shorter'} than"
-    return f"A pick is on average {how} a document of the pool: {length['mean_picks']:,.0f} against {length['mean_pool']:,.0f} bytes."
+    how = "as long as"
+    if abs(change) >= 0.05:
+        how = f"{abs(100 * change):.0f} % {'longer' if change > 0 else 'shorter'} than"
+    return (f"A pick is on average {how} a document of the pool: "
+            f"{length['mean_picks']:,.0f} against {length['mean_pool']:,.0f} bytes.")
 
 
 def _sources(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -101,7 +110,8 @@ def _sources(summary: dict[str, Any]) -> list[dict[str, Any]]:
     top = max((max(r["before"], r["after"]) for r in rows), default=1) or 1
     for row in rows:
         row |= {"wide_before": 100 * row["before"] / top, "wide_after": 100 * row["after"] / top,
-                "times": row["after"] / row["before"] if row["before"] else None, "words": ratio(row["after"], row["before"])}
+                "times": row["after"] / row["before"] if row["before"] else None,
+                "words": ratio(row["after"], row["before"])}
     return sorted(rows, key=lambda r: -r["tokens"])
 
 
@@ -112,10 +122,12 @@ def _spectrum(spectrum: dict[str, Any] | None) -> dict[str, Any] | None:
     shares = [Series(name, name, spectrum[name]) for name in names]
     dominance = [Series(name, name, list(accumulate(spectrum[name]))) for name in names]
     x = list(range(1, 1 + max(len(spectrum[name]) for name in names)))
-    return {"shares": plots.lines(shares, x, x_label="eigenvalue", y_label="share of the variance (log)", log_y=True, y_words=_share,
-                                  describe="Spectrum of the features' covariance: share of each eigenvalue, for pool, picks and a random subset"),
-            "dominance": plots.lines(dominance, x, x_label="largest eigenvalues", y_label="share held", y_range=(0.0, 1.0), y_words=_share,
-                                     describe="Share of the variance that the largest eigenvalues hold, for pool, picks and a random subset"),
+    return {"shares": plots.lines(
+                shares, x, x_label="eigenvalue", y_label="share of the variance (log)", log_y=True, y_words=_share,
+                describe="Spectrum of the features' covariance, for pool, picks and a random subset"),
+            "dominance": plots.lines(
+                dominance, x, x_label="largest eigenvalues", y_label="share held", y_range=(0.0, 1.0), y_words=_share,
+                describe="Share of the variance that the largest eigenvalues hold, for pool, picks and a random subset"),
             "effective_rank": spectrum["effective_rank"], "participation_ratio": spectrum["participation_ratio"],
             "sampled": spectrum.get("sampled")}
 
@@ -125,19 +137,24 @@ def _share(x: float) -> str:
 
 
 def _quality(column: str, q: dict[str, Any]) -> dict[str, Any]:
-    marks = [(q[f"mean_{which}"], which) for which in ("pool", "picks") if known(q[f"mean_{which}"])]
-    return {"column": column, "mean_pool": q["mean_pool"], "mean_picks": q["mean_picks"], "plot": plots.histogram(
-        q["edges"], [Series("pool", "pool", q["pool"]), Series("picks", "picks", q["picks"])], x_label=excerpt(column, 40), marks=marks,
-        describe=f"Distribution of {column} in the pool and in the picks")}
+    name = excerpt(column, 40)
+    return {"column": column, "mean_pool": q["mean_pool"], "mean_picks": q["mean_picks"], "plot": _histogram(
+        q, x_label=name, describe=f"Distribution of {name} in the pool and in the picks")}
 
 
 def _length(length: dict[str, Any] | None) -> dict[str, Any] | None:
     if not length:
         return None
-    marks = [(length[f"mean_{which}"], which) for which in ("pool", "picks") if known(length[f"mean_{which}"])]
-    return {"words": length_bias(length), "plot": plots.histogram(
-        length["edges"], [Series("pool", "pool", length["pool"]), Series("picks", "picks", length["picks"])], log_x=True, marks=marks,
-        x_label="bytes per document (log)", describe="Distribution of document lengths in the pool and in the picks")}
+    return {"words": length_bias(length), "plot": _histogram(
+        length, x_label="bytes per document (log)", log_x=True,
+        describe="Distribution of document lengths in the pool and in the picks")}
+
+
+def _histogram(record: dict[str, Any], *, x_label: str, describe: str, log_x: bool = False) -> Markup:
+    both = ("pool", "picks")
+    marks = [(record[f"mean_{which}"], which) for which in both if known(record[f"mean_{which}"])]
+    return plots.histogram(record["edges"], [Series(which, which, record[which]) for which in both], x_label=x_label,
+                           log_x=log_x, marks=marks, describe=describe)
 
 
 def _gains(summary: dict[str, Any]) -> dict[str, Any] | None:
@@ -159,19 +176,20 @@ def _colours(sources: list[dict[str, Any]]) -> dict[str, int]:
 
 def _points(sample: list[dict[str, Any]], colours: dict[str, int]) -> dict[str, Any] | None:
     placed = [row for row in sample if known(row["x"]) and known(row["y"])]
-    kept = [row for picked in (False, True) for row in [r for r in placed if r["picked"] is picked][:MAP_POINTS]]
+    kept = [r for r in placed if not r["picked"]][:MAP_POINTS] + [r for r in placed if r["picked"]][:MAP_POINTS]
     if len(kept) < 3:
         return None
     names = sorted({row["source"] for row in kept}, key=lambda s: (colours.get(s, COLOURS), s))
     index = {name: i for i, name in enumerate(names)}
-    return {"x": _grid([r["x"] for r in kept]), "y": _grid([r["y"] for r in kept]), "names": names,
+    return {"x": _grid([r["x"] for r in kept]), "y": _grid([r["y"] for r in kept]),
+            "names": [middle(name, 64) for name in names],
             "colour": [colours.get(name, COLOURS) for name in names], "source": [index[r["source"]] for r in kept],
             "rank": [int(r["rank"]) if r["picked"] else -1 for r in kept], "id": [middle(r["id"], 48) for r in kept],
             "text": [excerpt(r["excerpt"], 72) for r in kept]}
 
 
 def _grid(values: list[float]) -> list[int]:
-    """Map to 0..1000; the outermost half percent is drawn on the rim, so that one stray point does not squeeze the rest."""
+    """Map to 0..1000; the outermost half percent lies on the rim, so that stray points do not squeeze the rest."""
     ordered = sorted(values)
     cut = len(ordered) // 200
     low, high = ordered[cut], ordered[-1 - cut]
@@ -180,10 +198,10 @@ def _grid(values: list[float]) -> list[int]:
 
 def _examples(sample: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Take from every source in turn, so that small sources are seen as well."""
-    chosen = []
+    chosen: list[dict[str, Any]] = []
     for picked in (True, False):
         turn: dict[str, int] = {}
-        rows = []
+        rows: list[tuple[int, int, dict[str, Any]]] = []
         for row in sample:
             if row["picked"] is picked and row["excerpt"]:
                 turn[row["source"]] = turn.get(row["source"], 0) + 1

@@ -43,15 +43,17 @@ def comparison(record: Mapping[str, Any]) -> Group:
     from rich.console import Group
 
     parts: list[Any] = []
+    seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
     for metric in headline(record["metrics"]) or record["metrics"]:
-        table = _table("recipe", "mean", "std", f"difference to {middle(record['baseline'], 24)} [95 %]", "verdict", "time", "memory")
+        table = _table("recipe", "mean", "std", f"difference to {middle(record['baseline'], 24)} [95 %]", "verdict",
+                       "time", "memory")
         table.title = _plain(metric + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
         table.title_justify = "left"
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
             table.add_row(_plain(c.recipe), value(c.mean), value(c.std), _plain(c.words), words,
-                          duration((record.get("seconds") or {}).get(c.recipe)), size((record.get("peak_memory_bytes") or {}).get(c.recipe)),
-                          style={"better": "green", "worse": "red"}.get(c.verdict))
+                          duration(seconds.get(c.recipe)), size(memory.get(c.recipe)), style={"better": "green",
+                                                                                              "worse": "red"}.get(c.verdict))
         parts.append(table)
     return Group(*parts, *(_plain(line, 1000) for line in findings(record)))
 
@@ -64,14 +66,15 @@ def diagnosis(record: Mapping[str, Any]) -> Group:
     table = _table("source", "documents", "tokens", "share", "mean bytes", "repeated", "near dup.", "eff. rank")
     ordered = sorted(record["sources"], key=lambda s: -s["tokens"])
     for s in ordered[:SOURCES]:
-        table.add_row(_plain(s["source"]), count(s["documents"]), short(s["tokens"]), percent(s["share"]), count(s["mean_length"]),
-                      percent(s["exact_duplicates"]), percent(s["near_duplicates"]), value(s["effective_rank"]))
+        table.add_row(_plain(s["source"]), count(s["documents"]), short(s["tokens"]), percent(s["share"]),
+                      count(s["mean_length"]), percent(s["exact_duplicates"]), percent(s["near_duplicates"]),
+                      value(s["effective_rank"]))
     lines: list[Text] = _more(len(ordered))
     if spectrum := record["spectrum"]:
         lines.append(Text(f"whole pool: effective rank {value(spectrum['effective_rank'])}, participation ratio "
                           f"{value(spectrum['participation_ratio'])} of at most {spectrum['largest_rank']}"))
-    for item in record["advice"]:
-        lines.append(_plain(f"• {item['finding']}" + (f"  → {', '.join(item['recipes'])}" if item["recipes"] else ""), 1000))
+    lines += [_plain(f"• {item['finding']}" + (f"  → {', '.join(item['recipes'])}" if item["recipes"] else ""), 1000)
+              for item in record["advice"]]
     if not record["advice"]:
         lines.append(Text("nothing stands out; no recipe is advised"))
     return Group(table, *lines)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,18 +21,18 @@ from harmonia.maths.spectrum import Scatter, dominance, effective_rank, eigenval
 from harmonia.select.context import Context
 from harmonia.select.keyed_sample import keyed_sample
 from harmonia.select.pool import Pool
-from harmonia.select.summary import NEAR, rows_to_scan, scatter_of
+from harmonia.select.summary import EXCERPT, NEAR, rows_to_scan, scatter_of
 
 SCANNED = 1_000_000
 """Most documents among which neighbours are sought."""
 QUERIES = 2000
 """Documents whose neighbours are sought, in equal numbers from every source."""
-NEIGHBOURS = 10
-"""Neighbours of each query."""
+NEIGHBOURS = (10, 50)
+"""Least and most neighbours of each query; many sources need more, so that chance alone gives a pair some."""
 HASHES = 4_000_000
 """Most texts held, as 64-bit hashes, while exact duplicates are counted."""
 DIRECTIONS = 10
-"""Leading directions in which sources are compared."""
+"""Most leading directions in which sources are compared; never more than a quarter of all directions."""
 PAIRED = 40
 """Most sources, the largest, of which every pair is reported."""
 DOMINANCE = tuple(range(10, 101, 10))
@@ -108,18 +107,19 @@ def collapse(spectrum: dict[str, Any] | None) -> dict[str, Any] | None:
     top = spectrum["dominance"].get("10")
     reasons = []
     if share < COLLAPSE:
-        reasons.append(f"the participation ratio {spectrum['participation_ratio']:.1f} is {100 * share:.1f} % of the largest possible, {most}")
+        reasons.append(f"the participation ratio {spectrum['participation_ratio']:.1f} is {100 * share:.1f} % of the "
+                       f"largest possible, {most}")
     if most >= 50 and top is not None and top > DOMINANT:
         reasons.append(f"the 10 largest of {most} eigenvalues hold {100 * top:.0f} % of the variance")
     return {"collapsed": bool(reasons), "participation_share": share, "dominance_10": top, "reasons": reasons}
 
 
 def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what stands out in a diagnosis, with its figures and the recipes that address it; empty when nothing does."""
+    """Return what stands out in a diagnosis, with its figures and the recipes that address it; empty where nothing does."""
     found: list[dict[str, Any]] = []
 
     def say(finding: str, figures: dict[str, float], *recipes: str) -> None:
-        found.append({"finding": finding, "figures": {k: float(v) for k, v in figures.items()}, "recipes": list(recipes)})
+        found.append({"finding": finding, "figures": figures, "recipes": list(recipes)})
 
     duplicates, sources = record["duplicates"], record["sources"]
     shares = {name: part["share"] for name, part in duplicates.items() if part and part["share"] >= DUPLICATES_MATTER}
@@ -128,35 +128,41 @@ def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
         say(" and ".join(f"{100 * share:.1f} % of the documents {words[name]}" for name, share in shares.items()),
             {f"{name}_duplicate_share": share for name, share in shares.items()}, "semdedup", "d4")
     if record["collapse"] and record["collapse"]["collapsed"]:
-        say("few directions carry the features: " + "; ".join(record["collapse"]["reasons"]),
-            {"participation_ratio": record["spectrum"]["participation_ratio"], "effective_rank": record["spectrum"]["effective_rank"],
-             **({"dominance_10": record["collapse"]["dominance_10"]} if record["collapse"]["dominance_10"] is not None else {})},
+        figures = {name: record["spectrum"][name] for name in ("participation_ratio", "effective_rank")}
+        if record["collapse"]["dominance_10"] is not None:
+            figures["dominance_10"] = record["collapse"]["dominance_10"]
+        say("few directions carry the features: " + "; ".join(record["collapse"]["reasons"]), figures,
             "disf-unit", "facility-location")
     sources = [s for s in sources if s["documents"]]
     if len(sources) > 1:
         largest, smallest = max(sources, key=lambda s: s["tokens"]), min(sources, key=lambda s: s["tokens"])
         ratio = largest["tokens"] / max(smallest["tokens"], 1)
         if ratio >= UNEVEN:
-            say(f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does not look at sources may lose the small ones",
-                {"largest_share": largest["share"], "smallest_share": smallest["share"]}, "stratified")
+            say(f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does not "
+                "look at sources may lose the small ones", {"largest_share": largest["share"],
+                                                            "smallest_share": smallest["share"]}, "stratified")
         means = {s["source"]: s["mean_length"] for s in sources if s["mean_length"]}
         if len(means) > 1 and max(means.values()) >= LENGTHS * min(means.values()):
             long, short = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
-            say(f"documents of {long} are {means[long] / means[short]:.1f} times as long as those of {short}; a budget in tokens does not favour {long}",
+            say(f"documents of {long} are {means[long] / means[short]:.1f} times as long as those of {short}; "
+                f"a budget in tokens does not favour {long}",
                 {"longest_mean_bytes": means[long], "shortest_mean_bytes": means[short]})
     if overlap := record["overlap"]:
         m = np.array(overlap["mixing"], np.float64)
         off = m[~np.eye(len(m), dtype=bool)]
         off = off[np.isfinite(off)]
         if len(off) and float(np.median(off)) < APART:
-            say(f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every source needs its own share or its own coverage",
-                {"median_mixing": float(np.median(off)), "largest_mixing": float(off.max())}, "stratified", "facility-location")
+            say(f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every source "
+                "needs its own share or its own coverage",
+                {"median_mixing": float(np.median(off)), "largest_mixing": float(off.max())},
+                "stratified", "facility-location")
     for column, q in record["quality"].items():
         if q["narrowing"] is not None and q["narrowing"] < NARROW:
-            say(f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random tenth: quality alone narrows the set",
-                {"effective_rank_ratio": q["narrowing"]}, "datamask", "frank-wolfe")
+            say(f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random tenth: "
+                "quality alone narrows the set", {"effective_rank_ratio": q["narrowing"]}, "datamask", "frank-wolfe")
         if q["length_correlation"] is not None and abs(q["length_correlation"]) >= RELATED:
-            say(f"{column} {'rises' if q['length_correlation'] > 0 else 'falls'} with length, so picking by it alone picks {'long' if q['length_correlation'] > 0 else 'short'} documents",
+            how, which = ("rises", "long") if q["length_correlation"] > 0 else ("falls", "short")
+            say(f"{column} {how} with length, so picking by it alone picks {which} documents",
                 {"rank_correlation": q["length_correlation"]}, "datamask", "frank-wolfe")
     return found
 
@@ -235,9 +241,14 @@ class _Spectrum:
     @classmethod
     def of(cls, scatter: Scatter) -> _Spectrum:
         values, vectors = np.linalg.eigh(scatter.matrix)
-        enough = scatter.n > 2 * DIRECTIONS and len(values) > DIRECTIONS
+        r = _directions(len(values))
         # a copy, so that the other directions are let go
-        return cls(np.maximum(values[::-1], 0.0), vectors[:, :-DIRECTIONS - 1:-1].copy() if enough else None, scatter.n)
+        leading = vectors[:, ::-1][:, :r].copy() if r and scatter.n > 2 * r else None
+        return cls(np.maximum(values[::-1], 0.0), leading, scatter.n)
+
+
+def _directions(dimension: int) -> int:
+    return min(DIRECTIONS, dimension // 4)
 
 
 def _spectra(pool: Pool, context: Context) -> tuple[_Spectrum | None, list[_Spectrum], int]:
@@ -273,11 +284,11 @@ def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
     of, keys = pool.sources[candidates], pool.keys[candidates]
     members = _by_source(of, count)
     sizes = np.array([len(own) for own in members])
-    each = max(QUERIES // np.count_nonzero(sizes), 1)
+    each = max(QUERIES // int(np.count_nonzero(sizes)), 1)
     queries = np.sort(np.concatenate([own[keyed_sample(keys[own], each, context.seed, "diagnosis", "queries")]
                                       for own in members]))
     asked = np.bincount(of[queries], minlength=count)
-    k = min(NEIGHBOURS, len(candidates) - 1)
+    k = min(int(np.clip(5 * np.count_nonzero(sizes)**2 / QUERIES, *NEIGHBOURS)), len(candidates) - 1)
     vectors = pool.features[candidates[queries]]
     # one more than wanted, since a query finds itself as well
     votes = neighbour_votes(vectors, _blocks(pool.features, candidates), k + 1, np.float32)
@@ -286,7 +297,8 @@ def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
     nearest = cosines.argmax(axis=1)
     best, similarity = others[np.arange(len(queries)), nearest], cosines.max(axis=1)
     twin = similarity >= NEAR
-    rate = np.divide(np.bincount(of[queries[twin]], minlength=count), asked, out=np.full(count, np.nan), where=asked > 0)
+    twins = np.bincount(of[queries[twin]], minlength=count)
+    rate = np.divide(twins, asked, out=np.full(count, np.nan), where=asked > 0)
     pairs = coincidences(of[queries[twin]], of[best[twin]][:, None], count)[np.ix_(paired, paired)]
     names = [pool.source_names[s] for s in paired]
     examples = [q for q in np.argsort(-similarity, kind="stable")[:8] if twin[q]]
@@ -294,13 +306,15 @@ def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
             # queries are drawn evenly from the sources, the pool is not: each source weighs what it holds
             "share": float(np.nansum(rate * sizes) / sizes.sum()), "by_source": _nulls(rate[None])[0],
             "sources": names, "nearest_in": _nulls(pairs / np.maximum(asked[paired], 1)[:, None]),
-            "examples": [(int(candidates[queries[q]]), int(candidates[best[q]]), float(similarity[q])) for q in examples]}
+            "examples": [(int(candidates[queries[q]]), int(candidates[best[q]]), float(similarity[q]))
+                         for q in examples]}
     if count < 2:
         return near, None
+    r = _directions(vectors.shape[1])
     mixed = mixing(coincidences(of[queries], of[others], count), sizes)[np.ix_(paired, paired)]
     return near, {"sources": names, "neighbours": k, "mixing": _nulls(mixed),
                   "subspace": _nulls(_subspaces([spectra[s].leading for s in paired])),
-                  "subspace_directions": DIRECTIONS, "subspace_by_chance": min(DIRECTIONS / vectors.shape[1], 1.0)}
+                  "subspace_directions": r, "subspace_by_chance": r / vectors.shape[1]}
 
 
 def _blocks(features: Matrix, rows: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
@@ -335,15 +349,20 @@ def _quality(pool: Pool, context: Context) -> dict[str, dict[str, float | None]]
     """Return for every column how it goes with length and source, and what picking by it does to the spectrum."""
     from scipy.stats import spearmanr
 
-    found = {}
+    found: dict[str, dict[str, float | None]] = {}
     for column, values in pool.quality.items():
         rows = np.flatnonzero(np.isfinite(values))
         rows = rows[keyed_sample(pool.keys[rows], 200_000, context.seed, "diagnosis", "quality")]
         q, lengths = values[rows], pool.lengths[rows]
-        varies = len(rows) > 2 and np.ptp(q) > 0
-        found[column] = {"mean": _mean(q), "length_correlation": float(spearmanr(q, lengths).statistic) if varies and np.ptp(lengths) > 0 else None,
-                         "between_sources": _between(q, pool.sources[rows]) if varies and len(pool.source_names) > 1 else None,
-                         "narrowing": _narrowing(pool.features, rows, q) if varies and pool.features is not None else None}
+        found[column] = {"mean": _mean(q), "length_correlation": None, "between_sources": None, "narrowing": None}
+        if len(rows) < 3 or np.ptp(q) == 0:
+            continue
+        if np.ptp(lengths) > 0:
+            found[column]["length_correlation"] = float(spearmanr(q, lengths).statistic)
+        if len(pool.source_names) > 1:
+            found[column]["between_sources"] = _between(q, pool.sources[rows])
+        if pool.features is not None:
+            found[column]["narrowing"] = _narrowing(pool.features, rows, q)
     return found
 
 
@@ -356,7 +375,7 @@ def _between(values: np.ndarray, sources: np.ndarray) -> float:
 
 
 def _narrowing(features: Matrix, rows: np.ndarray, quality: np.ndarray) -> float | None:
-    """Return the effective rank of the best tenth by quality over that of a random tenth (rows come in random order)."""
+    """Return the effective rank of the best tenth by quality over that of a random tenth; rows are in random order."""
     tenth = min(len(rows) // 10, rows_to_scan(features.shape[1]))
     if tenth < 20:
         return None
@@ -365,13 +384,17 @@ def _narrowing(features: Matrix, rows: np.ndarray, quality: np.ndarray) -> float
     return top / random if random else None
 
 
-def _examples(pool: Pool, near: dict[str, Any] | None, read_texts: Callable[[np.ndarray], list[str]]) -> list[dict[str, Any]]:
+def _examples(pool: Pool, near: dict[str, Any] | None,
+              read_texts: Callable[[np.ndarray], list[str]]) -> list[dict[str, Any]]:
     if not near:
         return []
     pairs = near.pop("examples")
     texts = read_texts(np.array([row for a, b, _ in pairs for row in (a, b)], np.int64)) if pairs else []
-    return [{"similarity": cosine, "documents": [{"id": pool.name_of(row), "source": pool.source_names[pool.sources[row]], "excerpt": text[:400]}
-                                                 for row, text in zip((a, b), texts[2 * i:2 * i + 2], strict=True)]}
+
+    def shown(row: int, text: str) -> dict[str, str]:
+        return {"id": pool.name_of(row), "source": pool.source_names[pool.sources[row]], "excerpt": text[:EXCERPT]}
+
+    return [{"similarity": cosine, "documents": [shown(a, texts[2 * i]), shown(b, texts[2 * i + 1])]}
             for i, (a, b, cosine) in enumerate(pairs)]
 
 

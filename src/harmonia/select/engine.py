@@ -21,13 +21,13 @@ from harmonia.select.context import Context
 from harmonia.select.features.base import Features
 from harmonia.select.features.given import Given
 from harmonia.select.features.none import NoFeatures
-from harmonia.select.ingest import embed, index, keep_given
+from harmonia.select.ingest import embed, encoder_of, index, keep_given
 from harmonia.select.pool import Pool
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
 from harmonia.select.result import SelectResult
-from harmonia.select.set_function import SetFunction
 from harmonia.select.solver.base import Picks, Problem
+from harmonia.select.subset import Deferred
 
 Inputs = Any
 """Paths, globs, URLs, folders, or an in-memory table; see harmonia.data.documents.Corpus."""
@@ -135,7 +135,7 @@ def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, b
             with run.phase("selecting"):
                 function, picks = choose(record, pool, asked.budget_for(pool), context_of(run, asked))
             with run.phase("writing"):
-                output.write(run, corpus, pool, picks, function.scores(), asked)
+                output.write(run, corpus, pool, picks, function.scores() if function.fitted else None, asked)
             output.summarise_run(run, corpus, pool, picks, record, asked, peak_memory_bytes())
             run.finish()
     return SelectResult(folder)
@@ -173,7 +173,7 @@ def with_features(pool: Pool, corpus: Corpus, features: Features, run: Run, work
         return pool
     if isinstance(features, Given):
         return replace(pool, features=keep_given(corpus, features, run))
-    return replace(pool, features=embed(corpus, features, run, work))
+    return replace(pool, features=embed(corpus, features, run, work), encoder=encoder_of(features, run))
 
 
 def context_of(run: Run, asked: Settings) -> Context:
@@ -181,7 +181,10 @@ def context_of(run: Run, asked: Settings) -> Context:
     return Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
 
 
-def choose(recipe: SelectRecipe, pool: Pool, budget: Budget, context: Context) -> tuple[SetFunction, Picks]:
-    """Fit the objective and solve: the whole of a method, on any pool, without files."""
-    function = recipe.objective.fit(pool, context)
+def choose(recipe: SelectRecipe, pool: Pool, budget: Budget, context: Context) -> tuple[Deferred, Picks]:
+    """Fit the objective and solve: the whole of a method, on any pool, without files.
+
+    The objective is fitted when the solver first asks for it: one that narrows the pool first spares it the rest.
+    """
+    function = Deferred(recipe.objective, pool, context)
     return function, recipe.solver.solve(Problem(pool, function, budget, context))

@@ -202,6 +202,11 @@ def open_features(features: Features, run: Run) -> Rows:
     return _listed(run, features, refuse)
 
 
+def encoder_of(features: Features, run: Run) -> Callable[[], Encoder]:
+    """Return what builds the encoder of a run's vectors anew, for objectives that encode other texts too."""
+    return lambda: build(features, read_json(run.state / "sample.json")[:features.sample_size])
+
+
 def build(features: Features, sample: Sequence[str]) -> Encoder:
     """Build the encoder in the worker that will use it."""
     return features.encoder(sample)

@@ -16,7 +16,7 @@ from harmonia.data.documents import Columns, Corpus
 from harmonia.maths.rows import Rows
 from harmonia.select.context import Context
 from harmonia.select.features.none import NoFeatures
-from harmonia.select.ingest import load_index, open_features, texts_of
+from harmonia.select.ingest import encoder_of, load_index, open_features, texts_of
 from harmonia.select.output import TextReader, text_reader
 from harmonia.select.pool import Pool
 from harmonia.select.recipe import SelectRecipe
@@ -47,7 +47,8 @@ class Finished:
         self.recipe = recipe
         own = load_index(self.run, self._own_texts)
         if not isinstance(recipe.features, NoFeatures):
-            own = replace(own, features=open_features(recipe.features, self.run))
+            own = replace(own, features=open_features(recipe.features, self.run),
+                          encoder=encoder_of(recipe.features, self.run))
         continues = self.run.request.get("continues")
         self._earlier = Finished(continues["run"]) if continues else None
         self.pool = joined(self._earlier.pool, own) if self._earlier else own

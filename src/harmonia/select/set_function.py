@@ -50,6 +50,10 @@ class SetFunction(ABC):
         """Return the (n,) score of each document when f is modular (a sum over documents), else None."""
         return None
 
+    def addends(self) -> list[tuple[float, SetFunction]]:
+        """Return (weight, set function) of each additive term, one per name."""
+        return [(1.0, self)]
+
     def relax(self, size: int) -> Relaxation:
         """Return the concave relaxation for sets of ``size``.
 
@@ -157,7 +161,8 @@ class WeightedClimb:
         """Return the unweighted gain of one row under each term."""
         gains: list[float] = []
         for climb in self.climbs:
-            gains += climb.term_gains(row) if isinstance(climb, WeightedClimb) else [float(climb.gains(np.array([row]))[0])]
+            gains += (climb.term_gains(row) if isinstance(climb, WeightedClimb)
+                      else [float(climb.gains(np.array([row]))[0])])
         return gains
 
     def add(self, row: int) -> None:
@@ -179,9 +184,13 @@ class WeightedSum(SetFunction):
             names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
         self.names = tuple(names)
 
+    def addends(self) -> list[tuple[float, SetFunction]]:
+        return [(weight * inner, addend) for weight, term in zip(self.weights, self.terms, strict=True)
+                for inner, addend in term.addends()]
+
     def scores(self) -> np.ndarray | None:
-        parts = [term.scores() for term in self.terms]
-        if any(part is None for part in parts):
+        parts = [scores for term in self.terms if (scores := term.scores()) is not None]
+        if len(parts) < len(self.terms):
             return None
         # weight 0 must not turn an excluded document (-inf) into nan
         return sum((np.where(np.isneginf(p), -np.inf, w * p) for w, p in zip(self.weights, parts, strict=True)),

@@ -67,6 +67,9 @@ class Restricted(SetFunction):
         scores = self.function.scores()
         return None if scores is None else scores[self.rows]
 
+    def addends(self) -> list[tuple[float, SetFunction]]:
+        return [(weight, Restricted(addend, self.rows)) for weight, addend in self.function.addends()]
+
     def climb(self, rows: np.ndarray | None, size: int) -> Climb:
         return self.function.climb(self.rows if rows is None else self.rows[rows], size)
 
@@ -129,6 +132,9 @@ class Deferred(SetFunction):
 
     def scores(self) -> np.ndarray | None:
         return self.function.scores()
+
+    def addends(self) -> list[tuple[float, SetFunction]]:
+        return self.function.addends()
 
     def climb(self, rows: np.ndarray | None, size: int) -> Climb:
         return self.function.climb(rows, size)

@@ -6,13 +6,12 @@ pools are measured on samples drawn by hashed ids; each figure says how many doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from harmonia.core.seeds import stable_hash
 from harmonia.maths.duplicates import duplicate_groups
 from harmonia.maths.elbow import elbow
 from harmonia.maths.rows import Matrix
@@ -24,6 +23,9 @@ from harmonia.select.solver.base import Picks
 
 ReadTexts = Callable[[np.ndarray], list[str]]
 """Texts of these rows of the pool, in their order."""
+
+Axes = tuple[np.ndarray, np.ndarray]
+"""Mean of the features, (d,), and their first principal directions, (d, 2)."""
 
 SCANNED = 200_000
 """Most documents whose features enter a spectrum."""
@@ -96,12 +98,13 @@ def warnings(summary: dict[str, Any]) -> list[str]:
         times = length["mean_picks"] / length["mean_pool"]
         if not 1 / BIAS <= times <= BIAS:
             found.append(f"length bias: a pick has on average {times:.2f} times the bytes of a document of the pool "
-                         f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps the cost fixed")
+                         f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps the "
+                         "cost fixed")
     if spectrum := summary["spectrum"]:
         picks, random = spectrum["effective_rank"]["picks"], spectrum["effective_rank"]["random"]
         if picks is not None and random and picks < COLLAPSE * random:
-            found.append(f"dimensional collapse: the picks have effective rank {picks:.1f}, a random set of the same size "
-                         f"{random:.1f}; an objective that rewards diversity avoids this")
+            found.append(f"dimensional collapse: the picks have effective rank {picks:.1f}, a random set of the same "
+                         f"size {random:.1f}; an objective that rewards diversity avoids this")
     return found
 
 
@@ -134,7 +137,7 @@ def scatter_of(features: Matrix, rows: np.ndarray, block: int = 8192) -> Scatter
     return scatter
 
 
-def _spectrum(pool: Pool, rows: np.ndarray, context: Context) -> tuple[dict[str, Any] | None, tuple[np.ndarray, np.ndarray] | None]:
+def _spectrum(pool: Pool, rows: np.ndarray, context: Context) -> tuple[dict[str, Any] | None, Axes | None]:
     """Return spectra of pool, picks and a random set of equal size; and the mean and first two axes of the pool."""
     if pool.features is None or len(pool) < 2:
         return None, None
@@ -228,7 +231,7 @@ def _sources_of(pool: Pool, rows: np.ndarray) -> str:
     return pool.source_names[int(counts.argmax())] + (f" and {others} more" if others else "")
 
 
-def _sample(pool: Pool, picks: Picks, axes: tuple[np.ndarray, np.ndarray] | None, read_texts: ReadTexts, context: Context) -> pa.Table:
+def _sample(pool: Pool, picks: Picks, axes: Axes | None, read_texts: ReadTexts, context: Context) -> pa.Table:
     rank = np.full(len(pool), -1, np.int64)
     rank[picks.rows] = np.arange(len(picks.rows))
     some = keyed_sample(pool.keys, SAMPLE, context.seed, "summary", "sample")

@@ -12,6 +12,7 @@ import pyarrow as pa
 from harmonia.core.errors import InputError
 from harmonia.data.columns import Columns
 from harmonia.data.formats.base import Chunk, Reader
+from harmonia.data.schema import unviewed
 
 
 class ArrowFile(Reader):
@@ -20,13 +21,14 @@ class ArrowFile(Reader):
     @cached_property
     def schema(self) -> pa.Schema:
         with self._open() as (schema, _):
-            return schema.remove_metadata()
+            return unviewed(schema)
 
     def chunks(self, columns: Columns, names: list[str] | None, rows: int) -> Iterator[Chunk]:
         place = 0
         with self._open() as (_, batches):
             for batch in batches:
-                whole = pa.Table.from_batches([batch]).replace_schema_metadata()
+                whole = pa.Table.from_batches([batch])
+                whole = whole.cast(unviewed(whole.schema))
                 whole = whole if names is None else whole.select(names)
                 for start in range(0, len(whole), rows):
                     table = whole.slice(start, rows)

@@ -6,7 +6,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any
 
-_READ = 1 << 18
+_READ = 1 << 20
+_PACKED = 1 << 12  # little at a time, because zstandard gives all that it can make of it at once
 _WINDOW = 1 << 27  # what `zstd --long=27` writes; larger windows would let a file claim gigabytes
 
 
@@ -28,12 +29,12 @@ def plain(stream: IO[bytes], suffix: str) -> Iterator[bytes]:
         import zstandard
 
         return _members(stream, zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompressobj, zstandard.ZstdError)
-    return iter(lambda: stream.read(1 << 20), b"")
+    return iter(lambda: stream.read(_READ), b"")
 
 
 def _members(stream: IO[bytes], new: Callable[[], Any], error: type[Exception]) -> Iterator[bytes]:
     member, begun = new(), False
-    while data := stream.read(_READ):
+    while data := stream.read(_PACKED):
         while data:
             try:
                 out = member.decompress(data)

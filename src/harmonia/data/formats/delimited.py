@@ -86,6 +86,8 @@ class DelimitedFile(Reader):
                     pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_wrong),
                     pcsv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False))
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+                if source.damage:
+                    raise InputError(f"{self.file.path}: file {source.damage}; fetch or write it again") from error
                 raise self._unreadable(error) from error
             yield reader, source
 

@@ -57,11 +57,12 @@ class JsonLines(Reader):
     def chunks(self, columns: Columns, names: list[str] | None, rows: int) -> Iterator[Chunk]:
         for first, block in self._blocks(_BLOCK):
             if isinstance(block, str):
-                yield Chunk(self.schema.empty_table(), np.empty(0, np.int64), [Bad(first, "file", block)])
+                yield Chunk(self._empty(names), np.empty(0, np.int64), [Bad(first, "file", block)])
                 return
             table, places, bad, blank = self._parse(block, columns, first, names)
             for start in range(0, max(len(table), 1), rows):
-                yield Chunk(table.slice(start, rows), places[start:start + rows], bad, blank)
+                part = places[start:start + rows]
+                yield Chunk(table.slice(start, len(part)), part, bad, blank)
                 bad, blank = [], []
 
     def take(self, columns: Columns, places: np.ndarray) -> Iterator[pa.Table]:
@@ -163,14 +164,15 @@ class JsonLines(Reader):
             records.append(record)  # type: ignore[arg-type]
             lines.append(line)
             places.append(place)
-        table = self._fast(b"\n".join(lines), names) if lines else self.schema_so_far(names).empty_table()
+        if not lines:
+            return self._empty(names), np.empty(0, np.int64), bad, blank
+        table = self._fast(b"\n".join(lines), names)
         if table is None or len(table) != len(lines) or not _suits(table.schema, columns, names):
             table = _from_records(records, names)
         return table, np.array(places, np.int64), bad, blank
 
-    def schema_so_far(self, names: list[str] | None) -> pa.Schema:
-        """Return the columns met so far (those of ``names``), for an empty table."""
-        return pa.schema([(name, kind) for name, kind in self._types.items() if names is None or name in names])
+    def _empty(self, names: list[str] | None) -> pa.Table:
+        return pa.schema([(n, kind) for n, kind in self._types.items() if names is None or n in names]).empty_table()
 
 
 def check_record(record: dict[str, Any], columns: Columns, names: list[str] | None = None) -> tuple[str, str] | None:

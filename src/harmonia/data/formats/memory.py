@@ -13,6 +13,7 @@ from harmonia.core.errors import InputError
 from harmonia.data.columns import Columns
 from harmonia.data.formats.base import Chunk, Reader
 from harmonia.data.inputs import InputFile
+from harmonia.data.schema import unviewed
 
 
 class MemoryTable(Reader):
@@ -25,7 +26,7 @@ class MemoryTable(Reader):
             stream.write_table(table.combine_chunks(), max_chunksize=1 << 16)
         digest.update(sink.getvalue())
         super().__init__(InputFile(name, name, table.nbytes, "table", source=name, stamp=digest.hexdigest()))
-        self._table = table.replace_schema_metadata()
+        self._table = table.cast(unviewed(table.schema))
 
     @property
     def schema(self) -> pa.Schema:
@@ -58,7 +59,10 @@ def to_table(given: Any) -> pa.Table:
         if isinstance(given, list | tuple) and given and all(isinstance(row, dict) for row in given):
             names = list(dict.fromkeys(name for row in given for name in row))
             return pa.table({name: pa.array([row.get(name) for row in given]) for name in names})
-        if type(given).__module__.split(".")[0] == "pandas":
+        library = type(given).__module__.split(".")[0]
+        if library == "datasets":
+            return given.with_format("arrow")[:]
+        if library == "pandas":
             return pa.Table.from_pandas(given, preserve_index=False)
         if hasattr(given, "__arrow_c_stream__"):
             return pa.table(given)

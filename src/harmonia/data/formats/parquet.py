@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from harmonia.core.errors import InputError
 from harmonia.data.columns import Columns
 from harmonia.data.formats.base import CHUNK_BYTES, Chunk, Reader
+from harmonia.data.schema import unviewed
 
 T = TypeVar("T")
 
@@ -27,7 +28,7 @@ class ParquetFile(Reader):
 
     @cached_property
     def schema(self) -> pa.Schema:
-        return self._metadata.schema.to_arrow_schema().remove_metadata()
+        return unviewed(self._metadata.schema.to_arrow_schema())
 
     def count(self) -> int:
         return int(self._metadata.num_rows)
@@ -41,7 +42,7 @@ class ParquetFile(Reader):
                 size = max(min(rows, CHUNK_BYTES // width), 1)
                 batches = file.iter_batches(size, [group], names)
                 while (batch := self._guarded(partial(next, batches, None))) is not None:
-                    table = pa.Table.from_batches([batch]).replace_schema_metadata()
+                    table = _plain(pa.Table.from_batches([batch]))
                     yield Chunk(table, np.arange(place, place + len(table)))
                     place += len(table)
 
@@ -53,7 +54,7 @@ class ParquetFile(Reader):
                 low, high = np.searchsorted(places, [start, stop])
                 if low < high:
                     table = self._guarded(partial(file.read_row_group, group))
-                    yield table.replace_schema_metadata().take(pa.array(places[low:high] - start))
+                    yield _plain(table).take(pa.array(places[low:high] - start))
                 start = stop
 
     def _open(self) -> pq.ParquetFile:
@@ -77,3 +78,7 @@ class ParquetFile(Reader):
     def _damaged(self, error: Exception) -> InputError:
         return InputError(f"{self.file.path}: not a readable Parquet file ({str(error).splitlines()[0]}); "
                           "write it again or leave it out")
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    return table.cast(unviewed(table.schema))

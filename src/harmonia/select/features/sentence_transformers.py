@@ -37,6 +37,10 @@ class SentenceEncoder:
     def __init__(self, settings: SentenceTransformers) -> None:
         self.settings = settings
         self.model = _load(settings.model, None if settings.device == "auto" else settings.device)
+        tokenizer = self.model.tokenizer
+        if getattr(tokenizer, "pad_token", "") is None:
+            # decoders come without one; any token will do, since the attention mask hides it
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         if not len(texts):

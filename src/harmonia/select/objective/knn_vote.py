@@ -36,7 +36,7 @@ class KnnVote(Objective):
     """Files of target texts; without any, the target that tangent features were warmed up on."""
     target_texts: tuple[str, ...] = ()
     """Target texts given directly."""
-    neighbours: str | float = "5%"
+    neighbours: str | int | float = "5%"
     """K, documents that each target votes for: a share or a number of documents. The paper takes as many as will be
     picked, a quarter of what survives this stage."""
 

@@ -40,4 +40,4 @@ class Weighted(Objective):
 
     def fit(self, pool: Pool, context: Context) -> WeightedSum:
         return WeightedSum([term.weight for term in self.terms],
-                           [term.objective.fit(pool, context.within(f"term-{i}")) for i, term in enumerate(self.terms)])
+                           [term.objective.fit(pool, context) for term in self.terms])

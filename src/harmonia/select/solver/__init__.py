@@ -5,6 +5,7 @@ from __future__ import annotations
 from harmonia.core.part import one_of
 from harmonia.select.objective import AnyObjective
 from harmonia.select.solver.base import Picks, Problem
+from harmonia.select.solver.everything import Everything
 from harmonia.select.solver.frank_wolfe import FrankWolfe
 from harmonia.select.solver.greedy import Greedy
 from harmonia.select.solver.gumbel import Gumbel
@@ -18,10 +19,10 @@ from harmonia.select.solver.top_n import TopN
 from harmonia.select.solver.two_stage import TwoStage
 
 AnySolver = one_of(TopN, Gumbel, Threshold, Stratified, Greedy, StochasticGreedy, FrankWolfe, MaskPolicyGradient,
-                   KCenter, MirrorWeights, TwoStage)
+                   KCenter, MirrorWeights, TwoStage, Everything)
 
 # two stages hold an objective and a solver, itself among them
 TwoStage.model_rebuild(_types_namespace={"AnyObjective": AnyObjective, "AnySolver": AnySolver})
 
-__all__ = ["AnySolver", "FrankWolfe", "Greedy", "Gumbel", "KCenter", "MaskPolicyGradient", "MirrorWeights",
+__all__ = ["AnySolver", "Everything", "FrankWolfe", "Greedy", "Gumbel", "KCenter", "MaskPolicyGradient", "MirrorWeights",
            "Picks", "Problem", "StochasticGreedy", "Stratified", "Threshold", "TopN", "TwoStage"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from harmonia.core.errors import InputError
 from harmonia.maths.climb import Climb
-from harmonia.select.set_function import SetFunction, WeightedSum
+from harmonia.select.set_function import SetFunction
 
 
 def marginals(function: SetFunction, rows: np.ndarray, chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,20 +23,20 @@ def marginals(function: SetFunction, rows: np.ndarray, chosen: np.ndarray) -> tu
     Returns:
         (k,) float64 scores and (k, t) float64 unweighted terms.
     """
-    if isinstance(function, WeightedSum):
-        parts = [marginals(term, rows, chosen) for term in function.terms]
-        scores = sum((w * part[0] for w, part in zip(function.weights, parts, strict=True)), start=np.zeros(len(rows)))
-        return scores, np.concatenate([part[1] for part in parts], axis=1)
+    addends = function.addends()
+    terms = np.stack([_marginal(addend, rows, chosen) for _, addend in addends], axis=1)
+    return terms @ np.array([weight for weight, _ in addends]), terms
+
+
+def _marginal(function: SetFunction, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     size = len(rows) + len(chosen)
     try:
         relaxed = function.relax(size)
     except InputError:
-        scores = _in_order(function.climb(None, size), rows, chosen)
-    else:
-        members = np.zeros(function.n)
-        members[rows] = members[chosen] = 1.0
-        scores = relaxed.gradient(members)[rows]
-    return scores, scores[:, None]
+        return _in_order(function.climb(None, size), rows, chosen)
+    members = np.zeros(function.n)
+    members[rows] = members[chosen] = 1.0
+    return relaxed.gradient(members)[rows]
 
 
 def _in_order(climb: Climb, rows: np.ndarray, chosen: np.ndarray) -> np.ndarray:

@@ -105,10 +105,10 @@ class MaskPolicyGradient(Solver):
                size: int) -> tuple[np.ndarray, list[float]]:
         """Return the learned logits of one block, (m,) float64, and the mean reward of each step."""
         active = max(1, round(self.batch_fraction * len(rows)))
-        drawn = round(size * active / len(rows))
+        drawn = math.floor(size * active / len(rows) + 0.5)
         if drawn < 1:
-            raise InputError(f"a step with {active} of {len(rows)} documents would draw {size * active / len(rows):.2f} of "
-                             f"the {size} picks; raise solver.batch_fraction to {min(1, 1 / size):.3g} or more")
+            raise InputError(f"a step with {active} of {len(rows)} documents draws {size * active / len(rows):.2f} "
+                             f"of the {size} picks; raise solver.batch_fraction to {min(1, 1 / size):.3g} or more")
         keys, seed = problem.pool.keys[rows], problem.context.seed
         logits = np.clip(logits - logits.mean(), -self.clip, self.clip)
         rewards: list[float] = []

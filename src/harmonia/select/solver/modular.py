@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from harmonia.core.errors import InputError
-from harmonia.select.set_function import SetFunction, WeightedSum
+from harmonia.select.set_function import SetFunction
 from harmonia.select.solver.base import Problem
 
 
@@ -28,8 +28,4 @@ def own_scores(problem: Problem, solver: str) -> np.ndarray:
 
 def own_terms(function: SetFunction, rows: np.ndarray) -> np.ndarray:
     """Return the unweighted score of each term: (k, t) float64."""
-    if isinstance(function, WeightedSum):
-        return np.concatenate([own_terms(term, rows) for term in function.terms], axis=1)
-    scores = function.scores()
-    assert scores is not None
-    return scores[rows][:, None]
+    return np.stack([np.asarray(addend.scores())[rows] for _, addend in function.addends()], axis=1)

@@ -191,21 +191,30 @@ def spend(problem: Problem, shares: Sequence[Share], take: Callable[[Share], Cho
     Raises:
         InputError: the budget or a floor was not met.
     """
+    names = problem.function.names  # fits a deferred objective once, before there are threads
     if problem.budget.unit == "documents":
         busy = [g for g, share in enumerate(shares) if share.amount]
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            work = map if len(busy) == 1 else threads.map
-            parts = dict(zip(busy, work(take, [shares[g] for g in busy]), strict=True))
+        parts = dict(zip(busy, _at_once(take, [shares[g] for g in busy]), strict=True))
     else:
         parts = dict(_in_turn(problem, shares, take))
     picks = Picks(rows=np.concatenate([p.rows for p in parts.values()]) if parts else np.empty(0, np.int64),
                   scores=np.concatenate([p.scores for p in parts.values()]) if parts else np.empty(0),
-                  terms=_columns(problem, list(parts.values())),
+                  terms=_columns(names, list(parts.values())),
                   batches=np.repeat(np.array(list(parts), np.int64), [len(p.rows) for p in parts.values()]),
                   facts={name: float(np.mean([p.facts[name] for p in parts.values()]))
                          for name in dict.fromkeys(name for p in parts.values() for name in p.facts)})
     _check(problem, picks.rows, complete)
     return picks
+
+
+def _at_once(take: Callable[[Share], Chosen], shares: Sequence[Share]) -> list[Chosen]:
+    if len(shares) == 1:
+        return [take(shares[0])]
+    from threadpoolctl import threadpool_limits
+
+    # a share is small: one core each is better than all cores on one
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(take, shares))
 
 
 def _in_turn(problem: Problem, shares: Sequence[Share],
@@ -232,8 +241,7 @@ def _in_turn(problem: Problem, shares: Sequence[Share],
     return parts
 
 
-def _columns(problem: Problem, parts: Sequence[Chosen]) -> dict[str, np.ndarray]:
-    names = problem.function.names
+def _columns(names: Sequence[str], parts: Sequence[Chosen]) -> dict[str, np.ndarray]:
     table = np.concatenate([np.empty((0, len(names))), *(p.terms for p in parts if len(p.rows))])
     return {name: table[:, t] for t, name in enumerate(names)}
 

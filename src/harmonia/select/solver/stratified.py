@@ -62,9 +62,10 @@ class Stratified(Solver):
         from harmonia.maths.clustering import spherical_kmeans
 
         features = problem.pool.need_features("solver stratified with strata=cluster")
-        clusters = spherical_kmeans(features, min(self.clusters, len(problem.pool)), keys=problem.pool.keys,
-                                    seed=problem.context.seed)
-        return clusters.labels.astype(np.int64)
+        labels = spherical_kmeans(features, min(self.clusters, len(problem.pool)), keys=problem.pool.keys,
+                                  seed=problem.context.seed).labels.astype(np.int64)
+        # documents whose features are zero belong to no cluster: they are a stratum of their own
+        return np.where(labels < 0, labels.max() + 1, labels)
 
     def _check(self, problem: Problem, shares: np.ndarray, sizes: np.ndarray) -> None:
         wanted = shares * problem.budget.amount

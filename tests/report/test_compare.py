@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+
+from harmonia.core.compare import statistic
+from harmonia.report import compare
+
+
+def record(values, metrics=("bpb/mean",), baseline="random", **extra):
+    """``values``: recipe -> values over seeds, the same for every metric."""
+    return {"metrics": list(metrics), "baseline": baseline,
+            "recipes": {r: {m: vars(statistic(v, values[baseline])) for m in metrics} for r, v in values.items()},
+            "seconds": {}, "peak_memory_bytes": {}, **extra}
+
+
+BASE = np.array([2.0, 2.1, 2.2, 2.05])
+NOISE = np.array([0.01, -0.01, 0.02, -0.02])
+
+
+def test_verdicts_follow_the_interval_and_the_direction():
+    given = {"random": BASE, "good": BASE - 0.5 + NOISE, "bad": BASE + 0.5 + NOISE, "same": BASE + NOISE}
+    found = {c.recipe: c for c in compare.cells(record(given), "bpb/mean")}
+    assert [found[r].verdict for r in ("random", "good", "bad", "same")] == ["baseline", "better", "worse", "even"]
+    assert found["good"].difference == pytest.approx(-0.5) and found["good"].high < 0
+    flipped = record(given, better={"bpb": "higher"})
+    assert {c.recipe: c.verdict for c in compare.cells(flipped, "bpb/mean")}["good"] == "worse"
+    unknown = record(given, metrics=["epochs"])
+    assert {c.recipe: c.verdict for c in compare.cells(unknown, "epochs")}["good"] == "lower"
+
+
+def test_an_interval_that_touches_zero_is_no_winner():
+    given = record({"random": BASE, "other": BASE - 0.1})
+    given["recipes"]["other"]["bpb/mean"] |= {"difference": -0.1, "low": -0.2, "high": 0.0}
+    assert compare.cells(given, "bpb/mean")[1].verdict == "even"
+
+
+def test_rows_are_ordered_from_the_best_with_the_baseline_first():
+    given = record({"random": BASE, "bad": BASE + 1, "good": BASE - 1})
+    assert [c.recipe for c in compare.cells(given, "bpb/mean")] == ["random", "good", "bad"]
+    more = record({"random": BASE, "low": BASE - 1, "high": BASE + 1}, ["accuracy"], better={"accuracy": "higher"})
+    assert [c.recipe for c in compare.cells(more, "accuracy")] == ["random", "high", "low"]
+
+
+@pytest.mark.parametrize("missing", [None, math.nan])
+def test_one_seed_names_no_winner(missing):
+    given = record({"random": [2.0], "good": [1.0]})
+    for recipe in given["recipes"].values():
+        recipe["bpb/mean"] |= {"std": missing, "low": missing, "high": missing}
+    cell = compare.cells(given, "bpb/mean")[1]
+    assert cell.verdict == "unknown" and "no interval" in cell.words
+    said = " ".join(compare.findings(given))
+    assert "nothing is said about which recipe is better" in said and "Better than" not in said
+    page = compare.page(given)
+    assert ">better<" not in page and "no interval" in page
+
+
+def test_every_named_winner_stands_with_its_interval():
+    given = record({"random": BASE, "good": BASE - 0.5 + NOISE, "same": BASE + NOISE})
+    said = compare.findings(given)
+    cell = compare.cells(given, "bpb/mean")[1]
+    assert cell.recipe == "good" and said[0].startswith("Better than random on bpb/mean: good") and cell.words in said[0]
+    assert "[" in cell.words and "same" in said[1] and "holds zero" in said[1]
+
+
+def test_intervals_share_one_scale_and_mark_zero():
+    given = record({"random": BASE, "good": BASE - 0.5 + NOISE, "bad": BASE + 0.5 + NOISE})
+    table = compare._table(given, "bpb/mean")
+    drawn = {c.recipe: str(svg) for c, svg in table["rows"]}
+    zero = {svg.split('class="grid zero" x1="')[1].split('"')[0] for svg in drawn.values()}
+    assert len(zero) == 1
+
+    def centre(svg):
+        return float(svg.split('cx="')[1].split('"')[0])
+
+    assert centre(drawn["good"]) < float(zero.pop()) < centre(drawn["bad"])
+    assert "interval" not in drawn["random"]
+
+
+def test_the_heat_table_tints_by_difference_and_emphasises_what_is_sure():
+    given = record({"random": BASE, "good": BASE - 0.5 + NOISE, "same": BASE + NOISE}, ["bpb/law", "bpb/mean"])
+    heat = compare._heat(given, "bpb", ["bpb/law"])
+    assert heat["recipes"] == ["random", "good", "same"] and heat["rows"][0]["source"] == "law"
+    random, good, same = heat["rows"][0]["cells"]
+    assert random["depth"] == 0 and good["depth"] == 45 and good["sure"] and not same["sure"]
+    assert good["tone"] == "var(--good)"
+
+
+def test_only_the_baseline_is_a_comparison_of_nothing():
+    assert compare.findings(record({"random": BASE})) == ["Only the baseline random was measured."]
+    assert "Only the baseline" in compare.page(record({"random": BASE}))

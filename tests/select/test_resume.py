@@ -1,0 +1,110 @@
+"""Interrupted work loses nothing: killed at any moment, the resumed run gives the identical file."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import harmonia
+from harmonia.core.errors import InputError, RunError
+
+
+def command(pool, out, *more):
+    return [sys.executable, "-c", "from harmonia.cli.main import main; main()", "select", str(pool), "--recipe", "disf-unit",
+            "--budget", "20%", "--out", str(out), "--workers", "1", "--quiet", *more]
+
+
+@pytest.mark.slow
+def test_sigkill_at_random_moments_and_resume(pool_file, tmp_path):
+    whole = tmp_path / "whole"
+    start = time.perf_counter()
+    subprocess.run(command(pool_file, whole), check=True)
+    seconds = time.perf_counter() - start
+    expected = (whole / "result/picks.parquet").read_bytes()
+    draw = random.Random(0)
+    killed = 0
+    for attempt in range(6):
+        out = tmp_path / f"killed-{attempt}"
+        process = subprocess.Popen(command(pool_file, out))
+        try:
+            process.wait(timeout=seconds * draw.uniform(0.3, 0.95))
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            killed += 1
+        subprocess.run(command(pool_file, out, "--resume"), check=True)
+        assert (out / "result/picks.parquet").read_bytes() == expected
+        assert not list(out.rglob("*.part")) or process.returncode == -signal.SIGKILL
+    assert killed >= 3
+
+
+def test_resume_of_a_finished_run_returns_its_result(documents, tmp_path):
+    first = harmonia.select(documents, budget=10, out=tmp_path / "r", workers=1)
+    stamp = (tmp_path / "r/result/picks.parquet").stat().st_mtime_ns
+    again = harmonia.select(documents, budget=10, out=tmp_path / "r", workers=1, resume=True)
+    assert again.picks.equals(first.picks)
+    assert (tmp_path / "r/result/picks.parquet").stat().st_mtime_ns == stamp
+
+
+def test_resume_refuses_other_settings_and_other_documents(pool_file, tmp_path):
+    out = tmp_path / "r"
+    harmonia.select(str(pool_file), budget=10, out=out, workers=1)
+    with pytest.raises(InputError, match="budget = '10'"):
+        harmonia.select(str(pool_file), budget=11, out=out, workers=1, resume=True)
+    pool_file.write_text(pool_file.read_text() + '{"id": "new", "text": "one more", "source": "law", "quality": 1}\n')
+    with pytest.raises(InputError, match=r"pool\.jsonl has changed"):
+        harmonia.select(str(pool_file), budget=10, out=out, workers=1, resume=True)
+
+
+def test_an_input_that_vanishes_is_one_error_and_the_run_can_go_on(pool_file, tmp_path, monkeypatch):
+    from harmonia.select import engine
+
+    expected = harmonia.select(str(pool_file), budget=10, out=tmp_path / "whole", workers=1).picks
+    text = pool_file.read_text()
+    original = engine.with_features
+
+    def vanish(*args):
+        pool_file.unlink()
+        return original(*args)
+
+    monkeypatch.setattr(engine, "with_features", vanish)
+    with pytest.raises(RunError, match=r"pool\.jsonl"):
+        harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1)
+    monkeypatch.undo()
+    stamp = os.stat(tmp_path / "whole/result/picks.parquet")
+    assert stamp.st_size
+    pool_file.write_text(text)
+    os.utime(pool_file, ns=_stamp_of(tmp_path / "r"))
+    assert harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1, resume=True).picks.equals(expected)
+
+
+def _stamp_of(run):
+    import json
+
+    stamp = json.loads((run / "run.json").read_text())["request"]["inputs"]["files"][0][3]
+    ns = int(stamp) if str(stamp).isdigit() else int(float(stamp) * 1e9)
+    return (ns, ns)
+
+
+def test_a_full_disk_is_one_error_and_the_run_can_go_on(pool_file, tmp_path, monkeypatch):
+    import errno
+
+    import numpy as np
+
+    expected = harmonia.select(str(pool_file), budget=10, out=tmp_path / "whole", workers=1).picks
+    save = np.save
+
+    def full(*args, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(RunError, match=r"disk is full.*--resume"):
+        harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1)
+    monkeypatch.setattr(np, "save", save)
+    assert harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1, resume=True).picks.equals(expected)
