@@ -182,6 +182,25 @@ def test_embeddings_keep_their_precision(tmp_path, kind, fixed):
     assert np.concatenate(found).dtype == given.dtype and (np.concatenate(found) == given).all()
 
 
+def test_embeddings_of_all_files_have_one_precision(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "e": [1, 0]}\n')
+    table = pa.table({"text": ["b"], "e": pa.array([[0.1, 0.2]], pa.list_(pa.float16()))})
+    pq.write_table(table, tmp_path / "b.parquet")
+    pq.write_table(table.set_column(1, "e", table["e"].cast(pa.list_(pa.float32()))), tmp_path / "c.parquet")
+    for names, kind in (("abc", np.float64), ("a", np.float64), ("bc", np.float32), ("b", np.float16)):
+        files = [next(tmp_path.glob(f"{name}.*")) for name in names]
+        assert {b.embedding.dtype for b in Corpus.open(files, Columns(embedding="e")).batches()} == {np.dtype(kind)}
+
+
+def test_text_files_beside_tables_keep_their_own_ids_and_sources(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"content": "one"}\n')
+    for name in ("x.txt", "y.txt"):
+        (tmp_path / name).write_text(name)
+    [first, second] = Corpus.open([tmp_path / name for name in ("a.jsonl", "x.txt", "y.txt")]).batches()
+    assert (first.ids, first.sources) == (["a.jsonl:1"], ["a"])
+    assert (second.ids, second.sources, second.texts) == (["x.txt", "y.txt"], ["x", "y"], ["x.txt", "y.txt"])
+
+
 def test_nested_columns_and_usual_names(tmp_path):
     rows = [{"raw_content": f"t{i}", "doc_id": i, "meta": {"source": "web", "q": i * 0.5}} for i in range(3)]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
@@ -235,7 +254,7 @@ def test_take_reads_only_the_row_groups_it_needs(tmp_path, monkeypatch):
     path = write(tmp_path / "a.parquet")
     read = []
     original = pq.ParquetFile.read_row_group
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda file, group: read.append(group) or original(file, group))
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda file, g: read.append(g) or original(file, g))
     Corpus.open(path).take([9])
     assert read == [2]
 

@@ -110,13 +110,13 @@ def test_bad_csv_rows(tmp_path):
 def test_truncated_and_damaged_compression(tmp_path, name):
     rng = np.random.default_rng(0)
     words = ["".join(chr(97 + c) for c in rng.integers(0, 26, 12)) for _ in range(4000)]
-    raw = b"text\n" + "".join(f"{w}\n" for w in words).encode() if ".csv" in name else lines(*({"text": w} for w in words))
+    raw = lines(*({"text": w} for w in words)) if "json" in name else "\n".join(["text", *words, ""]).encode()
     pack = gzip.compress if name.endswith("gz") else zstandard.compress
     half = raw.index(b"\n", len(raw) // 2) + 1
     packed = pack(raw[:half]) + pack(raw[half:])
     path = tmp_path / name
     path.write_bytes(packed[:len(packed) * 3 // 4])
-    with pytest.raises(InputError, match=r"file ends early: the compressed data is truncated; mend it, .*--on-bad skip"):
+    with pytest.raises(InputError, match=r"file ends early: the compressed data is truncated; .*--on-bad skip"):
         list(Corpus.open(path).batches())
     corpus = Corpus.open(path, on_bad="skip")
     texts = [t for b in corpus.batches() for t in b.texts]

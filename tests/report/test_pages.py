@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -131,9 +132,11 @@ def test_the_points_of_the_map_are_inert_json(tmp_path):
 
 def test_figures_of_the_selection_stand_on_the_page(tmp_path):
     pool, texts = make_pool(["law", "mail"])
-    summary = make_run(tmp_path / "run", pool, texts, picks_of(np.arange(12)), warnings=["mind the gap"])
+    summary = make_run(tmp_path / "run", pool, texts, picks_of(np.arange(12)), warnings=["mind the gap"],
+                       rejects={"empty text": 3})
     words = Outline(select.page(tmp_path / "run")).words
     assert "disf-unit" in words and "10.0 % of the documents" in words and "mind the gap" in words
+    assert "left out: 3 × empty text." in words
     ranks = summary["spectrum"]["effective_rank"]
     assert f"{ranks['picks']:.3f}" in words and f"{ranks['random']:.3f}" in words and f"{ranks['pool']:.2f}" in words
     assert "Nothing was picked from 1 of 2 sources: mail." in words
@@ -147,7 +150,7 @@ def test_figures_of_the_selection_stand_on_the_page(tmp_path):
 def test_edges(tmp_path, sources, changes):
     page = selection_page(tmp_path / "run", sources, **changes)
     outline = Outline(page)
-    assert outline.tags.count("h1") == 1 and "nan" not in outline.words.lower().split() and "None" not in outline.words.split()
+    assert outline.tags.count("h1") == 1 and not {"nan", "None"} & set(outline.words.split())
     assert ("Nothing was picked." in outline.words) == (changes.get("picked") == 0)
     assert ("mean score" in outline.words) == changes.get("quality", True)
     assert len(page.encode()) < 1_000_000
@@ -161,6 +164,15 @@ def test_a_pool_without_texts_or_features_has_a_page(tmp_path):
     make_run(tmp_path / "run", pool, [""] * 10, picks_of(np.arange(3)))
     words = Outline(select.page(tmp_path / "run")).words
     assert "30.0 % of the documents" in words and "Map of pool" not in words and "effective rank" not in words
+
+
+def test_constant_scores_have_no_curve(tmp_path):
+    pool, texts = make_pool(["a"])
+    chosen = picks_of(np.arange(9))
+    make_run(tmp_path / "run", pool, texts, replace(chosen, scores=np.ones(9)))
+    make_run(tmp_path / "falling", pool, texts, chosen)
+    assert "What each further pick adds" not in select.page(tmp_path / "run")
+    assert "What each further pick adds" in select.page(tmp_path / "falling")
 
 
 def test_a_full_sample_stays_below_a_megabyte(tmp_path):

@@ -1,3 +1,5 @@
+import io
+
 import numpy as np
 from made_up_run import make_pool, make_run, picks_of
 from rich.console import Console
@@ -9,7 +11,7 @@ from harmonia.select.diagnosis import diagnose
 
 
 def shown(renderable, width=140):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"), force_terminal=False)
+    console = Console(width=width, record=True, file=io.StringIO(), force_terminal=False)
     console.print(renderable)
     return console.export_text()
 

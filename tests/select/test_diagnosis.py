@@ -60,7 +60,8 @@ def test_spectra_of_sources_and_pool_equal_numpy():
 
     entropy, participation, shares = ranks(pool.features)
     spectrum = record["spectrum"]
-    assert spectrum["effective_rank"] == pytest.approx(entropy) and spectrum["participation_ratio"] == pytest.approx(participation)
+    assert spectrum["effective_rank"] == pytest.approx(entropy)
+    assert spectrum["participation_ratio"] == pytest.approx(participation)
     assert spectrum["dominance"] == {"10": pytest.approx(shares[:10].sum())} and spectrum["largest_rank"] == 16
     for s, row in enumerate(record["sources"]):
         entropy, participation, _ = ranks(pool.features[pool.sources == s])
@@ -97,7 +98,8 @@ def test_near_duplicates_are_found_and_deduplication_is_advised():
     near = record["duplicates"]["near"]
     assert near["share"] == pytest.approx(0.2) and record["sampled"]["neighbour_queries"] == 1000
     assert kinds(record) == [["semdedup", "d4"]]
-    assert record["advice"][0]["figures"] == {"near_duplicate_share": near["share"]} and "20.0 %" in record["advice"][0]["finding"]
+    assert record["advice"][0]["figures"] == {"near_duplicate_share": near["share"]}
+    assert "20.0 %" in record["advice"][0]["finding"]
     first = record["examples"][0]
     assert first["similarity"] == pytest.approx(1, abs=1e-4)
     assert abs(int(first["documents"][0]["id"]) - int(first["documents"][1]["id"])) == 500
@@ -217,7 +219,8 @@ def test_many_sources_keep_tables_of_pairs_small():
 
 def test_one_source_or_no_features_measure_what_there_is():
     record = run(Pool.from_arrays(np.random.default_rng(0).normal(size=(50, 4))))
-    assert record["overlap"] is None and record["duplicates"]["exact"] is None and record["sources"][0]["mean_length"] is None
+    assert record["overlap"] is None and record["duplicates"]["exact"] is None
+    assert record["sources"][0]["mean_length"] is None
     record = run(Pool.from_arrays(texts=["a", "a", "b"]))
     assert record["spectrum"] is None and record["collapse"] is None and record["duplicates"]["exact"]["surplus"] == 1
     assert kinds(record) == [["semdedup", "d4"]]
@@ -236,3 +239,17 @@ def test_advice_is_a_function_of_the_record_alone():
     assert advice(record) == [] and record == before
     record["duplicates"]["near"]["share"] = module.DUPLICATES_MATTER
     assert [item["recipes"] for item in advice(record)] == [["semdedup", "d4"]]
+
+
+def test_every_advised_recipe_exists():
+    from harmonia.select.recipes import BOOK
+
+    sources = [{"source": s, "documents": 9, "tokens": t, "share": t / 1001, "mean_length": m}
+               for s, t, m in (("a", 1000, 10.0), ("b", 1, 100.0))]
+    spectrum = {"participation_ratio": 1.5, "effective_rank": 2.0, "largest_rank": 64, "dominance": {"10": 0.99}}
+    record = {"duplicates": {"exact": {"share": 0.1}, "near": {"share": 0.2}}, "sources": sources, "spectrum": spectrum,
+              "collapse": collapse(spectrum), "overlap": {"mixing": [[2, 0], [0, 2]]},
+              "quality": {"q": {"narrowing": 0.1, "length_correlation": -0.9}}}
+    found = advice(record)
+    assert len(found) == 7
+    assert {name for item in found for name in item["recipes"]} <= {recipe.name for recipe in BOOK}

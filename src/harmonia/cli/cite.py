@@ -19,4 +19,4 @@ def cite(what: str, *, speech: Speech | None = None) -> None:
 
     stage, recipe = load_recipe(what)
     entries = stage.cite(recipe)
-    speech.say({"recipe": recipe.name, "keys": recipe.references(), "bibtex": entries}, lambda: print(entries))
+    speech.say({"recipe": recipe.name, "keys": recipe.references(), "bibtex": entries}, lambda: entries)

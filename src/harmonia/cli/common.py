@@ -28,10 +28,19 @@ class Speech:
         """Silence progress when asked to."""
         set_quiet(self.quiet)
 
-    def say(self, record: dict[str, Any], render: Callable[[], None]) -> None:
-        """Show the result: a table unless quiet or for a machine, and the JSON line when asked for."""
+    def say(self, record: dict[str, Any], render: Callable[[], Any]) -> None:
+        """Show the result: what ``render`` returns (text, or something that rich shows), or the JSON line.
+
+        ``render`` is called only when a person is to see it.
+        """
         if not self.quiet and not self.json:
-            render()
+            shown = render()
+            if isinstance(shown, str):
+                print(shown)
+            else:
+                from rich.console import Console
+
+                Console().print(shown)
         if self.json:
             print(json.dumps(record, ensure_ascii=False, allow_nan=False))
 

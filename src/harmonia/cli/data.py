@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from cyclopts import App
 
 from harmonia.cli.common import Speech
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = App(name="data", help="Get real datasets to try things on.")
 
@@ -18,16 +23,16 @@ def list_(*, speech: Speech | None = None) -> None:
 
     rows = entries()
 
-    def render() -> None:
-        from rich.console import Console
+    def render() -> Table:
         from rich.table import Table
 
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in ("name", "what it is", "download", "licence", "here"):
             table.add_column(column, overflow="fold")
         for row in rows:
-            table.add_row(row["name"], row["description"], row["download"], row["licence"], "yes" if row["cached"] else "")
-        Console().print(table)
+            here = "yes" if row["cached"] else ""
+            table.add_row(row["name"], row["description"], row["download"], row["licence"], here)
+        return table
 
     speech.say({"datasets": rows}, render)
 
@@ -48,4 +53,4 @@ def get(name: str, *, speech: Speech | None = None) -> None:
 
     path = fetch(name)
     record = {**entry(name), "path": str(path)}
-    speech.say(record, lambda: print(f"{name}: {path}\nlicence: {record['licence']}"))
+    speech.say(record, lambda: f"{name}: {path}\nlicence: {record['licence']}")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harmonia.cli.common import Speech
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 
 def explain(what: str, *, pick: str | None = None, speech: Speech | None = None) -> None:
@@ -30,20 +33,21 @@ def explain(what: str, *, pick: str | None = None, speech: Speech | None = None)
     from harmonia.stages import explain as explained
 
     record = explained(what)
-    speech.say(record, lambda: _render(record))
+    speech.say(record, lambda: _recipe(record))
 
 
-def _render(record: dict[str, Any]) -> None:
-    from rich.console import Console
+def _recipe(record: dict[str, Any]) -> Group:
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console()
-    console.print(f"[bold]{record['name']}[/bold] ({record['stage']})  {record['meaning']}")
+    parts: list[Any] = [Text.assemble((record["name"], "bold"), f" ({record['stage']})  {record['meaning']}")]
     for axis, part in record["axes"].items():
-        console.print(f"\n[bold]{axis}[/bold] = [cyan]{part['kind']}[/cyan]  {part['meaning']}", highlight=False)
+        parts.append(Text.assemble("\n", (axis, "bold"), " = ", (part["kind"], "cyan"), f"  {part['meaning']}"))
         table = Table(box=None, show_header=False, padding=(0, 2))
         for name, field in part["fields"].items():
-            table.add_row(f"{axis}.{name}", str(field["value"]), field["meaning"])
-        console.print(table)
+            table.add_row(Text(f"{axis}.{name}"), Text(str(field["value"])), Text(field["meaning"]))
+        parts.append(table)
     if record["cite"]:
-        console.print(f"\ncite: {', '.join(record['cite'])}  (harmonia cite {record['name']})", highlight=False)
+        parts.append(Text(f"\ncite: {', '.join(record['cite'])}  (harmonia cite {record['name']})"))
+    return Group(*parts)

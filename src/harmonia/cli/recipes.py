@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from harmonia.cli.common import Speech
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
@@ -19,8 +24,7 @@ def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
 
     rows = listed(stage)
 
-    def render() -> None:
-        from rich.console import Console
+    def render() -> Table:
         from rich.table import Table
 
         table = Table(box=None, header_style="bold", pad_edge=False)
@@ -29,6 +33,6 @@ def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
         for row in rows:
             name = ", ".join([row["name"], *row["aliases"]])
             table.add_row(name, " x ".join(row["axes"].values()), row["meaning"])
-        Console().print(table)
+        return table
 
     speech.say({"recipes": rows}, render)

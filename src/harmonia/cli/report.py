@@ -22,4 +22,4 @@ def report(run: Path, *, out: Path | None = None, speech: Speech | None = None) 
     from harmonia.report.pages import report as write
 
     target = write(run, out)
-    speech.say({"report": str(target)}, lambda: print(target))
+    speech.say({"report": str(target)}, lambda: str(target))

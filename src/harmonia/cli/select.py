@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from harmonia.cli.common import Documents, Work, shares
 from harmonia.core.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 
 def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
@@ -75,4 +78,16 @@ def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
               "peak_memory_bytes": summary["peak_memory_bytes"]}
     if suggest_budget:
         record["suggested_budget"] = summary["suggested_budget"]
-    work.say(record, lambda: selection(summary, result.folder, suggest=suggest_budget))
+
+    def shown() -> Group:
+        from rich.console import Group
+
+        lines = [f"picks: {record['picks']}"]
+        if suggest_budget:
+            amount = summary["suggested_budget"]
+            lines.append(f"suggested budget: {amount} documents, where the marginal gain flattens" if amount else
+                         "no budget to suggest: the gains of these picks do not make one curve that flattens; "
+                         "use a greedy solver over the whole pool (--set solver.batch=all)")
+        return Group(selection(summary), *lines)
+
+    work.say(record, shown)

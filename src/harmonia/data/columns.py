@@ -97,7 +97,7 @@ def resolve(columns: Columns, schemas: list[tuple[str, pa.Schema]]) -> Columns:
         return replace(columns, text=columns.text or "text")
     for role, name in [(r, n) for r in ROLES for n in columns.names((r,))]:
         for file, schema in schemas:
-            if leaf_type(schema, name) is None:
+            if not _may_hold(schema, name):
                 raise InputError(f"{file}: no {role} column {name!r}{_known(name, schema)}; "
                                  f"name the right one with --{role}-column")
     text = columns.text or _first(TEXT_NAMES, schemas[:1], is_text)
@@ -106,7 +106,7 @@ def resolve(columns: Columns, schemas: list[tuple[str, pa.Schema]]) -> Columns:
         raise InputError(f"{file}: no text column recognised (it has: {', '.join(schema.names) or 'no columns'}); "
                          "name it with --text-column")
     for file, schema in schemas:
-        if leaf_type(schema, text) is None:
+        if not _may_hold(schema, text):
             raise InputError(f"{file}: no text column {text!r}, which {schemas[0][0]} has{_known(text, schema)}; "
                              "read such files apart, or name a column that all have with --text-column")
     return replace(columns, text=text, id=columns.id or _first(ID_NAMES, schemas, is_label),
@@ -120,6 +120,13 @@ def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]],
         if all(kind is not None and fits(kind) for kind in kinds):
             return name
     return None
+
+
+def _may_hold(schema: pa.Schema, name: str) -> bool:
+    """Tell whether a column is there; a record that some rows replace by a mere value is text in a schema."""
+    root = root_of(name, schema)
+    return leaf_type(schema, name) is not None or (root != name and root in schema.names
+                                                   and is_text(schema.field(root).type))
 
 
 def _known(name: str, schema: pa.Schema) -> str:

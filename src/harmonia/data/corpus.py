@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from harmonia.core.errors import InputError
 from harmonia.core.progress import warn
 from harmonia.data import fields, schema
-from harmonia.data.columns import ROLES, Columns, resolve, root_of
+from harmonia.data.columns import ROLES, Columns, leaf_type, resolve, root_of
 from harmonia.data.formats.arrow import ArrowFile
 from harmonia.data.formats.base import Chunk, Reader
 from harmonia.data.formats.delimited import DelimitedFile
@@ -77,7 +77,7 @@ class Batch:
 
     @property
     def embedding(self) -> np.ndarray | None:
-        """(b, d) in the column's own precision, finite; None without such a column."""
+        """(b, d) in the column's own precision (the widest of the files'), finite; None without such a column."""
         return self._values["embedding"]
 
     @cached_property
@@ -115,6 +115,7 @@ class Corpus:
         self._schemas: list[pa.Schema | None] = [r.schema if r.typed else None for r in readers]
         self._dimension: tuple[int, str] | None = None
         self._settled: set[Reader] = set()
+        self._precision: np.dtype[Any] = np.dtype(np.float64)
 
     @classmethod
     def open(cls, inputs: Any, columns: Columns | None = None, on_bad: OnBad = "stop") -> Corpus:
@@ -337,7 +338,7 @@ class Corpus:
         wrong: fields.Wrong = {}
         values: dict[str, Any] = {"text": fields.texts(table, columns.text or "text", wrong)}
         values["id"] = (fields.labels(table, columns.id, wrong, True) if "id" in roles and columns.id else None)
-        values["source"] = self._sources(reader, table, wrong) if "source" in roles else None
+        values["source"] = self._sources(reader, table, places, wrong) if "source" in roles else None
         values["quality"] = {name: fields.numbers(table, name, wrong)
                              for name in (columns.quality if "quality" in roles else ())}
         values["embedding"] = (self._vectors(reader, table, wrong)
@@ -354,29 +355,33 @@ class Corpus:
             values["id"] = _Numbered(reader, places)
         return Chunk(table, places, chunk.bad, chunk.blank), values, bad
 
-    def _sources(self, reader: Reader, table: pa.Table, wrong: fields.Wrong) -> pa.Array:
+    def _sources(self, reader: Reader, table: pa.Table, places: np.ndarray, wrong: fields.Wrong) -> pa.Array:
         """Return the source column; where it is absent or null, the file's folder or stem."""
-        own = pa.scalar(reader.file.source or "all", pa.large_string())
         if self.columns.source is None:
-            return pa.repeat(own, len(table))
-        values = fields.labels(table, self.columns.source, wrong, False)
-        return pc.fill_null(values.cast(pa.large_string()), own)
+            return reader.own_sources(places)
+        return pc.coalesce(fields.labels(table, self.columns.source, wrong, False), reader.own_sources(places))
 
     def _vectors(self, reader: Reader, table: pa.Table, wrong: fields.Wrong) -> np.ndarray:
         name = self.columns.embedding or ""
         values = fields.column(table, name)
         if reader not in self._settled and not pa.types.is_null(values.type):
             self._settle(reader, fields.first_dimension(values))
-        return fields.vectors(table, name, self._dimension[0] if self._dimension else None, wrong)
+        found = fields.vectors(table, name, self._dimension[0] if self._dimension else None, wrong)
+        return found.astype(self._precision, copy=False)
 
     def _agree_on_dimension(self) -> None:
-        """Check the first vector of every file that declares its length."""
+        """Settle one precision for all vectors, and one length where files declare theirs."""
         if self.columns.embedding is None:
             return
+        precisions = []
         for reader in self._readers:
-            kind = fields.leaf_type(reader.schema, self.columns.embedding)
+            kind: Any = leaf_type(reader.schema, self.columns.embedding)
             if kind is not None and pa.types.is_fixed_size_list(kind):
                 self._settle(reader, kind.list_size)
+            # Numbers in JSON have no precision of their own: whole ones in one block say nothing about the next.
+            known = kind is not None and reader.typed and fields.is_list(kind)
+            precisions.append(kind.value_type.to_pandas_dtype() if known else np.float64)
+        self._precision = np.result_type(*precisions)
 
     def _settle(self, reader: Reader, dimension: int | None) -> None:
         """Take the length of a file's first vector for the file; all files must have the same."""
@@ -423,8 +428,7 @@ class _Numbered:
         self._reader, self._places = reader, places
 
     def __call__(self) -> list[str]:
-        word = ":" if self._reader.count() != 1 else ""
-        return [f"{self._reader.name(p)}{word}{p + 1 if word else ''}" for p in self._places.tolist()]
+        return [self._reader.made_up_id(place) for place in self._places.tolist()]
 
 
 def _filtered(value: Any, keep: np.ndarray) -> Any:

@@ -46,7 +46,7 @@ def check_types(file: str, schema: pa.Schema, columns: Columns, numbers_as_text:
                 or pa.types.is_decimal(kind) or (numbers_as_text and is_text(kind)))
 
     def vector(kind: pa.DataType) -> bool:
-        return _is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
+        return is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
 
     wanted = {"text": (is_text, "text"), "id": (is_label, "text or integers"), "source": (is_label, "text or integers"),
               "quality": (number, "numbers"), "embedding": (vector, "lists of numbers"), "tokens": (number, "integers")}
@@ -191,5 +191,8 @@ def _spread(rows: np.ndarray, flags: np.ndarray) -> np.ndarray:
     return out
 
 
-def _is_list(kind: pa.DataType) -> bool:
+def is_list(kind: pa.DataType | None) -> bool:
+    """Tell whether a type is a list of any layout."""
+    if kind is None:
+        return False
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)

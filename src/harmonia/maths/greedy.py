@@ -2,7 +2,8 @@
 
 Three ways to find that row: look at all (``Scan``); keep gains of earlier rounds as upper bounds and refresh the best
 of them only (``Lazy``, exact when gains never grow: Minoux 1978); look at a random sample (``Sampled``, factor
-1 - 1/e - delta in expectation with (n/k) log(1/delta) rows: Mirzasoleiman et al. 2015). Ties go to the lowest row.
+1 - 1/e - delta in expectation with (n/k) log(1/delta) rows: Mirzasoleiman et al. 2015). Ties go to the row that
+the ledger puts first.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Scan:
 
     def __call__(self) -> tuple[int, float]:
         gains = np.where(self.ledger.open, self.climb.gains(), -np.inf)
-        row = int(np.argmax(gains))
-        return row, float(gains[row])
+        best = float(gains.max())
+        return (int(np.argmax(gains)) if np.isnan(best) else self.ledger.first_of(np.flatnonzero(gains == best))), best
 
 
 class Lazy:
@@ -54,12 +55,16 @@ class Lazy:
         self.bounds[~self.ledger.open] = -np.inf
         block, now = self.block, self.ledger.spent
         while True:
-            row = int(np.argmax(self.bounds))
-            if self.seen[row] == now or self.bounds[row] == -np.inf:
-                return row, float(self.bounds[row])
+            top = float(self.bounds.max())
+            if np.isnan(top) or top == -np.inf:
+                return int(np.argmax(self.bounds)), top
+            equal = np.flatnonzero(self.bounds == top)
+            waiting = equal[self.seen[equal] != now]
+            if not len(waiting):
+                return self.ledger.first_of(equal), top
             block = min(block, len(self.bounds))
             best = np.argpartition(-self.bounds, block - 1)[:block]
-            stale = np.union1d(best[(self.seen[best] != now) & (self.bounds[best] > -np.inf)], row)
+            stale = np.union1d(best[(self.seen[best] != now) & (self.bounds[best] > -np.inf)], waiting[:block])
             self.bounds[stale] = self.climb.gains(stale)
             self.seen[stale] = now
             self.refreshed += len(stale)
@@ -99,9 +104,10 @@ class Sampled:
             if not len(drawn):
                 continue
             gains = self.climb.gains(drawn)
-            best = int(np.argmax(gains))
-            if gains[best] > -np.inf or len(drawn) == left:
-                return int(drawn[best]), float(gains[best])
+            best = float(gains.max())
+            if np.isnan(best) or best > -np.inf or len(drawn) == left:
+                equal = drawn[np.isnan(gains) if np.isnan(best) else gains == best]
+                return self.ledger.first_of(equal), best
             # every row drawn is excluded; drop them, so that the search ends
             self.ledger.open[drawn] = False
             left = np.count_nonzero(self.ledger.open)

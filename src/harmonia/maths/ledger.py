@@ -23,7 +23,7 @@ class Ledger:
 
     def __init__(self, candidates: np.ndarray, amount: int, *, costs: np.ndarray | None = None,
                  sources: np.ndarray | None = None, low: np.ndarray | None = None,
-                 high: np.ndarray | None = None) -> None:
+                 high: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
         """Open a ledger.
 
         Args:
@@ -33,7 +33,9 @@ class Ledger:
             sources: (m,) int source of each row, needed by the bounds.
             low: (s,) least per source in the unit of ``amount``.
             high: (s,) most per source.
+            keys: (m,) of equal rows the one of smaller key goes first; the lower row when None.
         """
+        self._keys = keys
         self.open = np.array(candidates, bool)
         self.amount = amount
         self.spent = 0
@@ -48,6 +50,10 @@ class Ledger:
             self._taken = np.zeros(size)
             self._live = np.ones(size, bool)
             self._close()
+
+    def first_of(self, rows: np.ndarray) -> int:
+        """Return which of several equal rows goes first."""
+        return int(rows[0] if self._keys is None else rows[np.argmin(self._keys[rows])])
 
     @property
     def done(self) -> bool:

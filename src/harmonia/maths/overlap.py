@@ -1,10 +1,9 @@
 """How far sources mix: do the neighbours of a document come from other sources as often as chance would have it?
 
-Nearest-neighbour coincidences (Schilling 1986, JASA 81; Henze 1988,
-                                Ann. Statist. 16): among the K nearest of each query
-of source a, count those of source b, and divide by the count expected if sources were shuffled over the documents. The
-subspace overlap ``||U_a^T U_b||_F^2 / r`` is the mean squared cosine of the principal angles between the leading r
-directions of two sources (Krzanowski 1979, JASA 74).
+Nearest-neighbour coincidences (Schilling 1986, JASA 81; Henze 1988, Ann. Statist. 16): among the K nearest of each
+query of source a, count those of source b, and divide by the count expected if sources were shuffled over the
+documents. The subspace overlap ``||U_a^T U_b||_F^2 / r`` is the mean squared cosine of the principal angles between the
+leading r directions of two sources (Krzanowski 1979, JASA 74).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Pretrained transformers, loaded with errors that a user can act on, and texts as batches of tokens for them.
 
-A model is a folder in the Hub's layout, a .gguf file, or a Hub id, which is looked up in the local cache before the
-network. Weights are read from safetensors (or GGUF) only, and no code of a repository is ever run.
+A model is a folder in the Hub's layout, a .gguf file, a name of the catalogue (minilm, smollm2), or a Hub id, which is
+looked up in the local cache before the network. Weights are read from safetensors (or GGUF) only, and no code of a
+repository is ever run.
 """
 
 from __future__ import annotations
@@ -17,12 +18,21 @@ from typing import Any
 import numpy as np
 
 from harmonia.core.errors import InputError, MissingExtraError
+from harmonia.data import catalogue
 
 try:
     import torch
     import transformers
 except ImportError as error:
     raise MissingExtraError(str(error.name), "lm") from error
+
+
+def located(model: str) -> str:
+    """Return where a model is: a name of the catalogue becomes its file or folder, anything else stays as it is."""
+    if Path(model).exists() or model not in catalogue.names():
+        return model
+    folder = catalogue.path_of(model)
+    return str(next(iter(sorted(folder.glob("*.gguf"))), folder))
 
 
 def load_tokenizer(model: str) -> Any:
@@ -41,7 +51,7 @@ def load_model(model: str, *, causal: bool, device: str = "auto", dtype: str = "
     """Return a model in evaluation mode, without gradients.
 
     Args:
-        model: folder, .gguf file or Hub id.
+        model: folder, .gguf file, name of the catalogue, or Hub id.
         causal: with its language-model head, or the bare trunk.
         device: ``"auto"`` takes a GPU when there is one.
         dtype: type of the weights.
@@ -60,6 +70,7 @@ def load_model(model: str, *, causal: bool, device: str = "auto", dtype: str = "
 
 
 def _load(kind: Any, model: str, what: str, **options: Any) -> Any:
+    model = located(model)
     path = Path(model)
     if path.suffix == ".gguf":
         if not path.is_file():

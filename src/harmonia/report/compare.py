@@ -134,12 +134,15 @@ def findings(record: Mapping[str, Any]) -> list[str]:
     for tone in ("better", "worse", "higher", "lower"):
         which = [c for c in others if c.verdict == tone]
         if which:
-            said.append(f"{tone.capitalize()} than {record['baseline']} on {named[0]}: " + "; ".join(f"{c.recipe} {c.words}" for c in which) + ".")
+            said.append(f"{tone.capitalize()} than {record['baseline']} on {named[0]}: "
+                        + "; ".join(f"{c.recipe} {c.words}" for c in which) + ".")
     even = [c.recipe for c in others if c.verdict == "even"]
     if even:
-        said.append(f"Not told apart from {record['baseline']} on {named[0]} with these seeds (the interval holds zero): {', '.join(even)}.")
+        said.append(f"Not told apart from {record['baseline']} on {named[0]} with these seeds (the interval holds "
+                    f"zero): {', '.join(even)}.")
     if any(c.verdict == "unknown" for c in others):
-        said.append("One seed gives no interval, so nothing is said about which recipe is better; run at least two seeds, better five or more.")
+        said.append("One seed gives no interval, so nothing is said about which recipe is better; "
+                    "run at least two seeds, better five or more.")
     return said
 
 
@@ -163,18 +166,21 @@ def _table(record: Mapping[str, Any], metric: str) -> dict[str, Any]:
     rows = cells(record, metric)
     ends = [x for c in rows for x in (c.difference, c.low, c.high) if x is not None] + [0.0]
     span = (min(ends), max(ends))
-    drawn = plots.intervals([(math.nan if c.difference is None else c.difference, math.nan if c.low is None else c.low,
-                              math.nan if c.high is None else c.high, c.tone, f"{c.recipe}: {c.words}") for c in rows], span)
+    drawn = plots.intervals([(_or_nan(c.difference), _or_nan(c.low), _or_nan(c.high), c.tone, f"{c.recipe}: {c.words}")
+                             for c in rows], span)
     way = direction(metric, record)
     return {"metric": metric, "rows": list(zip(rows, drawn, strict=True)),
             "way": {-1: "less is better", 1: "more is better", 0: ""}[way]}
 
 
+def _or_nan(x: float | None) -> float:
+    return math.nan if x is None else x
+
+
 def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, Any]:
     by_metric = {metric: {c.recipe: c for c in cells(record, metric)} for metric in group}
-    order = [c.recipe
-             for c in cells(record,
-                            f"{first}/mean")] if f"{first}/mean" in record["metrics"] else list(record["recipes"])
+    ordered_by = f"{first}/mean" if f"{first}/mean" in record["metrics"] else group[0]
+    order = [c.recipe for c in cells(record, ordered_by)]
     largest = max((abs(c.difference) for row in by_metric.values() for c in row.values() if c.difference is not None),
                   default=0.0) or 1.0
     rows = []
@@ -185,8 +191,8 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
             gain = (cell.difference or 0.0) * direction(metric, record)
             row.append({"words": value(cell.mean), "tip": f"{metric.partition('/')[2]}, {recipe}\n{cell.words}",
                         "tone": "var(--good)" if gain > 0 else "var(--bad)" if gain < 0 else "var(--pool)",
-                        "depth": round(45 * abs(cell.difference or 0.0) / largest), "sure": cell.verdict in ("better",
-                                                                                                             "worse")})
+                        "depth": round(45 * abs(cell.difference or 0.0) / largest),
+                        "sure": cell.verdict in ("better", "worse")})
         rows.append({"source": metric.partition("/")[2], "cells": row})
     return {"metric": first, "recipes": order, "rows": rows}
 

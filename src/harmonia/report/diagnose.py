@@ -53,18 +53,19 @@ def _pairs(record: dict[str, Any]) -> list[dict[str, Any]]:
         chance = overlap["subspace_by_chance"]
         tables += [
             _table(overlap["sources"], overlap["mixing"], "How far sources mix",
-                   f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other source, "
-                   "over the number that chance would give: 1 where two sources are as one, 0 where they lie apart; on the "
-                   "diagonal, how much a source keeps to itself. Empty cells hold too few documents to say.",
+                   f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other "
+                   "source, over the number that chance would give: 1 where two sources are as one, 0 where they lie "
+                   "apart; on the diagonal, how much a source keeps to itself. Empty cells hold too few documents.",
                    words=brief, span=(0.0, 1.0)),
             _table(overlap["sources"], overlap["subspace"], "How far sources vary in the same directions",
-                   f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two sources: "
-                   f"1 for the same directions, {brief(chance)} for unrelated ones.", words=brief, span=(chance, 1.0))]
+                   f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two "
+                   f"sources: 1 for the same directions, {brief(chance)} for unrelated ones.",
+                   words=brief, span=(chance, 1.0))]
     near, exact = record["duplicates"]["near"], record["duplicates"]["exact"]
     if near:
         tables.append(_table(near["sources"], near["nearest_in"], "Where near duplicates lie",
-                             "Share of the documents of the row's source whose nearest document is a near duplicate in the "
-                             "column's source.", words=lambda x: percent(x) if x else "·"))
+                             "Share of the documents of the row's source whose nearest document is a near duplicate "
+                             "in the column's source.", words=lambda x: percent(x) if x else "·"))
     if exact:
         tables.append(_table(exact["sources"], exact["shared_texts"], "Texts that two sources share",
                              "Number of identical texts.", words=lambda x: count(x) if x else "·"))

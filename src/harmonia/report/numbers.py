@@ -109,7 +109,8 @@ def size(amount: Any) -> str:
     units = ("B", "KiB", "MiB", "GiB", "TiB")
     step = min(int(math.log2(amount) // 10), 4) if amount >= 1 else 0
     digits = amount / 2 ** (10 * step)
-    return f"{amount:.0f} B" if step == 0 else f"{digits:.{2 if digits < 9.995 else 1 if digits < 99.95 else 0}f} {units[step]}"
+    places = 0 if step == 0 or digits >= 99.95 else 1 if digits >= 9.995 else 2
+    return f"{digits:.{places}f} {units[step]}"
 
 
 def duration(seconds: Any) -> str:

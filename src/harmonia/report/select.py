@@ -45,9 +45,9 @@ def page(run_folder: Path) -> str:
     name = str(recipe.get("name") or "selection")
     colours = _colours(summary["sources"])
     return render(
-        "select.html", f"Selection by {name}", name=name, summary=summary, status=run.get("status",
-                                                                                          "finished"), recipe=recipe,
-        seed=summary.get("seed", asked.get("seed")), budget=summary.get("budget", asked.get("budget")),
+        "select.html", f"Selection by {name}", name=name, summary=summary, recipe=recipe,
+        status=run.get("status", "finished"), seed=summary.get("seed", asked.get("seed")),
+        budget=summary.get("budget", asked.get("budget")),
         findings=findings(summary), sources=_sources(summary), spectrum=_spectrum(summary.get("spectrum")),
         quality=[_quality(column, q) for column, q in (summary.get("quality") or {}).items()],
         length=_length(summary.get("length")), gains=_gains(summary), points=_points(sample, colours),
@@ -71,8 +71,8 @@ def findings(summary: dict[str, Any]) -> list[str]:
             change = picks / random - 1
             word = ("about as many directions as" if abs(change) < 0.02 else
                     "more directions than" if change > 0 else "fewer directions than")
-            found.append(f"The picks spread over {word} a random subset of the same size: effective rank {value(picks)} "
-                         f"against {value(random)} (whole pool {value(pool)}).")
+            found.append(f"The picks spread over {word} a random subset of the same size: effective rank "
+                         f"{value(picks)} against {value(random)} (whole pool {value(pool)}).")
     for column, q in (summary.get("quality") or {}).items():
         if known(q["mean_pool"]) and known(q["mean_picks"]):
             found.append(f"Mean {column}: {value(q['mean_picks'])} in the picks, {value(q['mean_pool'])} in the pool.")
@@ -127,7 +127,7 @@ def _spectrum(spectrum: dict[str, Any] | None) -> dict[str, Any] | None:
                 describe="Spectrum of the features' covariance, for pool, picks and a random subset"),
             "dominance": plots.lines(
                 dominance, x, x_label="largest eigenvalues", y_label="share held", y_range=(0.0, 1.0), y_words=_share,
-                describe="Share of the variance that the largest eigenvalues hold, for pool, picks and a random subset"),
+                describe="Share of the variance in the largest eigenvalues, for pool, picks and a random subset"),
             "effective_rank": spectrum["effective_rank"], "participation_ratio": spectrum["participation_ratio"],
             "sampled": spectrum.get("sampled")}
 
@@ -159,7 +159,7 @@ def _histogram(record: dict[str, Any], *, x_label: str, describe: str, log_x: bo
 
 def _gains(summary: dict[str, Any]) -> dict[str, Any] | None:
     gains, budget = summary.get("gains"), summary.get("suggested_budget")
-    if not gains or len(gains["rank"]) < 2:
+    if not gains or len({s for s in gains["score"] if known(s)}) < 2:
         return None
     # nan where a solver has no score for a pick: the curve is broken there, not drawn at zero
     scores = [s if known(s) else math.nan for s in gains["score"]]

@@ -52,8 +52,8 @@ def comparison(record: Mapping[str, Any]) -> Group:
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
             table.add_row(_plain(c.recipe), value(c.mean), value(c.std), _plain(c.words), words,
-                          duration(seconds.get(c.recipe)), size(memory.get(c.recipe)), style={"better": "green",
-                                                                                              "worse": "red"}.get(c.verdict))
+                          duration(seconds.get(c.recipe)), size(memory.get(c.recipe)),
+                          style={"better": "green", "worse": "red"}.get(c.verdict))
         parts.append(table)
     return Group(*parts, *(_plain(line, 1000) for line in findings(record)))
 
@@ -78,6 +78,23 @@ def diagnosis(record: Mapping[str, Any]) -> Group:
     if not record["advice"]:
         lines.append(Text("nothing stands out; no recipe is advised"))
     return Group(table, *lines)
+
+
+def pick_story(story: Mapping[str, Any]) -> Group:
+    """Return why one document was taken or left."""
+    from rich.console import Group
+
+    table = _table("what", "figure")
+    table.add_row("document", _plain(story["id"]))
+    table.add_row("source", _plain(story["source"]))
+    table.add_row("tokens", count(story["tokens"]))
+    for name, score in story["quality"].items():
+        table.add_row(_plain(name), value(score))
+    for name, gain in (story.get("terms") or {}).items():
+        table.add_row(_plain(f"gain: {name}"), value(gain))
+    if near := story["nearest_pick"]:
+        table.add_row("nearest other pick", _plain(f"{near['id']} (rank {near['rank']}, cosine {near['cosine']:.3f})"))
+    return Group(_plain(story["because"], 400), table)
 
 
 def _table(first: str, *others: str) -> Table:

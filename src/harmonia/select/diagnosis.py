@@ -115,7 +115,7 @@ def collapse(spectrum: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return what stands out in a diagnosis, with its figures and the recipes that address it; empty where nothing does."""
+    """Return what stands out in a diagnosis, with its figures and the recipes that address it."""
     found: list[dict[str, Any]] = []
 
     def say(finding: str, figures: dict[str, float], *recipes: str) -> None:
@@ -138,9 +138,9 @@ def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
         largest, smallest = max(sources, key=lambda s: s["tokens"]), min(sources, key=lambda s: s["tokens"])
         ratio = largest["tokens"] / max(smallest["tokens"], 1)
         if ratio >= UNEVEN:
-            say(f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does not "
-                "look at sources may lose the small ones", {"largest_share": largest["share"],
-                                                            "smallest_share": smallest["share"]}, "stratified")
+            say(f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does "
+                "not look at sources may lose the small ones",
+                {"largest_share": largest["share"], "smallest_share": smallest["share"]}, "stratified")
         means = {s["source"]: s["mean_length"] for s in sources if s["mean_length"]}
         if len(means) > 1 and max(means.values()) >= LENGTHS * min(means.values()):
             long, short = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
@@ -152,14 +152,15 @@ def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
         off = m[~np.eye(len(m), dtype=bool)]
         off = off[np.isfinite(off)]
         if len(off) and float(np.median(off)) < APART:
-            say(f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every source "
-                "needs its own share or its own coverage",
+            say(f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every "
+                "source needs its own share or its own coverage",
                 {"median_mixing": float(np.median(off)), "largest_mixing": float(off.max())},
                 "stratified", "facility-location")
     for column, q in record["quality"].items():
         if q["narrowing"] is not None and q["narrowing"] < NARROW:
-            say(f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random tenth: "
-                "quality alone narrows the set", {"effective_rank_ratio": q["narrowing"]}, "datamask", "frank-wolfe")
+            say(f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random "
+                "tenth: quality alone narrows the set",
+                {"effective_rank_ratio": q["narrowing"]}, "datamask", "frank-wolfe")
         if q["length_correlation"] is not None and abs(q["length_correlation"]) >= RELATED:
             how, which = ("rises", "long") if q["length_correlation"] > 0 else ("falls", "short")
             say(f"{column} {how} with length, so picking by it alone picks {which} documents",

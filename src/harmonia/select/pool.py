@@ -68,7 +68,8 @@ class Pool:
         if not given or min(given) != max(given):
             raise InputError(f"features, quality, sources, texts and ids must have one entry per document; lengths are {given}")
         n = given[0]
-        ids = ids if ids is not None else [str(i) for i in range(n)]
+        # without ids the row is the identity: of equal rows the lowest goes first
+        keys = stable_hash(ids) if ids is not None else np.arange(n, dtype=np.uint64)
         names, codes = np.unique(np.asarray(sources), return_inverse=True) if sources is not None else (np.array(["all"]), np.zeros(n))
         scores = {"quality": quality} if isinstance(quality, np.ndarray) else dict(quality or {})
         blocks: TextBlocks | None = None
@@ -78,10 +79,10 @@ class Pool:
                     yield slice(start, min(start + 1024, n)), texts[start:start + 1024]
         lengths = np.array([len(t.encode()) for t in texts]) if texts is not None else np.zeros(n)
         tokens = tokens if tokens is not None else np.maximum(lengths // 4, 1)
-        return cls(keys=stable_hash(ids), sources=codes.astype(np.int32), source_names=[str(s) for s in names],
+        return cls(keys=keys, sources=codes.astype(np.int32), source_names=[str(s) for s in names],
                    tokens=np.asarray(tokens, np.int64), lengths=lengths.astype(np.int64),
                    quality={k: np.asarray(v, np.float64) for k, v in scores.items()},
-                   features=features, texts=blocks, name_of=ids.__getitem__)
+                   features=features, texts=blocks, name_of=ids.__getitem__ if ids is not None else str)
 
     def need_features(self, what: str) -> Matrix:
         """Return the features.

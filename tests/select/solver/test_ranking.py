@@ -11,11 +11,19 @@ from harmonia.select.solver.threshold import Threshold
 from harmonia.select.solver.top_n import TopN
 
 
-def test_ties_go_to_the_earlier_document_with_a_warning_when_all_are_equal(bench):
+def test_ties_are_decided_by_ids_whatever_the_order_with_a_warning_when_all_are_equal(bench):
     pool, said = bench.pool(9), []
     picks = TopN().solve(bench.problem(pool, Modular("q", np.ones(9)), 3, warn=said.append))
-    assert picks.rows.tolist() == [0, 1, 2]
-    assert said == ["all documents have the same score; the first ones are taken"]
+    assert picks.rows.tolist() == np.argsort(pool.keys)[:3].tolist()
+    assert said == ["all documents have the same score; which ones are taken is decided by their ids alone"]
+    order = np.array([4, 2, 8, 0, 6, 1, 7, 3, 5])
+    again = TopN().solve(bench.problem(bench.permuted(pool, order), Modular("q", np.ones(9)), 3, warn=said.append))
+    assert order[again.rows].tolist() == picks.rows.tolist()
+
+
+def test_ties_of_plain_arrays_go_to_the_lowest_row(bench):
+    pool = Pool.from_arrays(quality=np.ones(9))
+    assert TopN().solve(bench.problem(pool, Modular("q", np.ones(9)), 3)).rows.tolist() == [0, 1, 2]
 
 
 def test_a_weighted_sum_of_scores_has_a_column_per_term(bench):

@@ -88,6 +88,14 @@ class Reader(ABC):
         """Return the short name of the file that holds a place."""
         return self.file.name
 
+    def made_up_id(self, place: int) -> str:
+        """Return the id of a document without one: file name and 1-based row."""
+        return f"{self.file.name}:{place + 1}"
+
+    def own_sources(self, places: np.ndarray) -> pa.Array:
+        """Return the source that the files themselves tell, for the documents at some places."""
+        return pa.repeat(pa.scalar(self.file.source or "all", pa.large_string()), len(places))
+
     def files(self) -> list[InputFile]:
         """Return the files behind this reader."""
         return [self.file]

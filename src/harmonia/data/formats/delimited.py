@@ -111,20 +111,25 @@ class _Source(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> bytes:
-        while len(self._held) < max(size, 1):
+        waiting, length = [self._held], len(self._held)
+        while length < size or size < 0:
             try:
-                self._held += next(self._parts)
+                waiting.append(next(self._parts))
+                length += len(waiting[-1])
             except StopIteration:
                 break
             except DamagedError as error:
                 self.damage = str(error)
                 self._parts = iter(())
-                self._held = self._held[:self._held.rfind(b"\n") + 1]
-        most = len(self._held) if size < 0 else size
+                whole = b"".join(waiting)
+                waiting = [whole[:whole.rfind(b"\n") + 1]]
+                break
+        whole = b"".join(waiting)
+        most = len(whole) if size < 0 else size
         # A line that is not whole yet waits, so that damage never leaves half a row behind.
-        cut = self._held.rfind(b"\n", 0, most) + 1 or most
-        out, self._held = self._held[:cut], self._held[cut:]
-        return out
+        cut = whole.rfind(b"\n", 0, most) + 1 or most
+        self._held = whole[cut:]
+        return whole[:cut]
 
 
 def _decoded(table: pa.Table, schema: pa.Schema) -> tuple[pa.Table, dict[int, str]]:

@@ -24,6 +24,7 @@ _BLOCK = 1 << 24
 _PARSE = 1 << 22
 _PEEK = 1 << 20
 _LONGEST = 1 << 30
+_HUGE = 1 << 1000  # beyond it an integer is no float
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -168,7 +169,7 @@ class JsonLines(Reader):
             return self._empty(names), np.empty(0, np.int64), bad, blank
         table = self._fast(b"\n".join(lines), names)
         if table is None or len(table) != len(lines) or not _suits(table.schema, columns, names):
-            table = _from_records(records, names)
+            table = _from_records(records, columns, names)
         return table, np.array(places, np.int64), bad, blank
 
     def _empty(self, names: list[str] | None) -> pa.Table:
@@ -181,10 +182,12 @@ def check_record(record: dict[str, Any], columns: Columns, names: list[str] | No
         for name in columns.names((role,)):
             if names is not None and name not in names and name.split(".", maxsplit=1)[0] not in names:
                 continue
-            value = _value(record, name)
+            value, odd = _value(record, name)
+            if odd:
+                return odd
+            if value is None and role == "source":
+                continue
             if value is None:
-                if role in ("source",):
-                    continue
                 return name, "is missing or null"
             wrong = _WRONG[role](value)
             if wrong:
@@ -192,15 +195,19 @@ def check_record(record: dict[str, Any], columns: Columns, names: list[str] | No
     return None
 
 
-def _value(record: dict[str, Any], name: str) -> Any:
+def _value(record: dict[str, Any], name: str) -> tuple[Any, tuple[str, str] | None]:
+    """Return (value or None, fault), where a nested name that leads through a mere value is a fault."""
     if name in record:
-        return record[name]
+        return record[name], None
     node: Any = record
-    for step in name.split("."):
+    steps = name.split(".")
+    for depth, step in enumerate(steps):
+        if node is None:
+            return None, None
         if not isinstance(node, dict):
-            return None
+            return None, (".".join(steps[:depth]), f"should be an object, not {_kind(node)}")
         node = node.get(step)
-    return node
+    return node, None
 
 
 def _not_text(value: Any) -> str | None:
@@ -220,7 +227,9 @@ def _not_label(value: Any) -> str | None:
 
 
 def _not_number(value: Any) -> str | None:
-    return None if isinstance(value, bool | int | float) else f"should be a number, not {_kind(value)}"
+    if not isinstance(value, bool | int | float):
+        return f"should be a number, not {_kind(value)}"
+    return "is too large" if isinstance(value, int) and abs(value) >= _HUGE else None
 
 
 def _not_vector(value: Any) -> str | None:
@@ -314,16 +323,26 @@ def _has_null(kind: pa.DataType) -> bool:
     return pa.types.is_null(kind) or (pa.types.is_struct(kind) and any(_has_null(f.type) for f in kind))
 
 
-def _from_records(records: list[dict[str, Any]], names: list[str] | None) -> pa.Table:
+def _from_records(records: list[dict[str, Any]], columns: Columns, names: list[str] | None) -> pa.Table:
     found = dict.fromkeys(name for record in records for name in record)
-    columns = {}
-    for name in found if names is None else [n for n in names if n in found]:
-        values = [record.get(name) for record in records]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-            columns[name] = pa.array([_as_text(v) for v in values], pa.string())
-    return pa.table(columns)
+    numeric = set(columns.names(("quality", "tokens")))
+    return pa.table({name: _array([record.get(name) for record in records], name, numeric)
+                     for name in (found if names is None else [n for n in names if n in found])})
+
+
+def _array(values: list[Any], path: str, numeric: set[str]) -> pa.Array:
+    """Return values of any types as one array: records stay records, other mixtures become text."""
+    present = [value for value in values if value is not None]
+    if path in numeric:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    if present and all(isinstance(value, dict) for value in present):
+        names = list(dict.fromkeys(name for value in present for name in value))
+        inner = [_array([(value or {}).get(name) for value in values], f"{path}.{name}", numeric) for name in names]
+        return pa.StructArray.from_arrays(inner, names, mask=pa.array([value is None for value in values]))
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return pa.array([_as_text(value) for value in values], pa.string())
 
 
 def _as_text(value: Any) -> str | None:

@@ -74,5 +74,11 @@ class TextFiles(Reader):
     def name(self, place: int) -> str:
         return self._files[place].name
 
+    def made_up_id(self, place: int) -> str:
+        return self.name(place)
+
+    def own_sources(self, places: np.ndarray) -> pa.Array:
+        return pa.array([self._files[place].source for place in places], pa.large_string())
+
     def files(self) -> list[InputFile]:
         return self._files

@@ -21,7 +21,8 @@ class MeanHidden(Features):
     kind: Literal["mean-hidden"] = "mean-hidden"
 
     model: str | None = None
-    """Folder in the Hub's layout, .gguf file, or Hub id (downloaded when it is not in the local cache)."""
+    """Folder in the Hub's layout, .gguf file, Hub id (looked up in the local cache before the network), or a name of
+    the catalogue: ``minilm``, ``smollm2``."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     """Texts are cut here; by default at the longest input of the model, at most 4096."""
     batch_tokens: Annotated[int, Field(ge=1)] = 8192

@@ -18,8 +18,9 @@ class SentenceTransformers(Features):
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
 
-    model: str = "sentence-transformers/all-MiniLM-L6-v2"
-    """Folder or Hub id; an id is looked up in the local cache before the network."""
+    model: str = "minilm"
+    """Folder, Hub id (looked up in the local cache before the network), or ``minilm``: all-MiniLM-L6-v2 as
+    ``harmonia data get minilm`` fetches it."""
     batch: Annotated[int, Field(ge=1)] = 64
     """Texts per forward pass."""
     device: str = "auto"
@@ -56,8 +57,9 @@ def _load(model: str, device: str | None) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingExtraError("sentence-transformers", "embeddings") from error
-    from harmonia.models.pretrained import quiet
+    from harmonia.models.pretrained import located, quiet
 
+    model = located(model)
     path = Path(model)
     if path.is_dir():
         if not any(path.rglob("*.safetensors")):

@@ -41,7 +41,7 @@ class Tangent(Features):
     """Gradients of a causal language model as features."""
 
     model: str | None = None
-    """Causal language model: folder in the Hub's layout, .gguf file, or Hub id."""
+    """Causal language model: folder in the Hub's layout, .gguf file, Hub id, or ``smollm2`` from the catalogue."""
     target: Paths = ()
     """Files of target texts for the warm-up; objectives take them too, unless they name their own."""
     target_texts: tuple[str, ...] = ()
@@ -91,11 +91,9 @@ class Tangent(Features):
 
 
 class TangentEncoder:
-    """Texts to vectors, and to scores along the mean gradient of targets."""
+    """Texts to vectors, and to scores along the mean gradient of targets; loads and warms up at its first use."""
 
     def __init__(self, settings: Tangent) -> None:
-        from harmonia.models.pretrained import load_tokenizer, longest_input
-
         kind = settings.kind_name()
         if settings.model is None:
             raise InputError(f"features {kind}: name a model with --set features.model=FOLDER")
@@ -105,41 +103,58 @@ class TangentEncoder:
                              "--set features.target=FILE, or set features.score_at=base")
         self.settings = settings
         self.targets = tuple(examples(settings.target, settings.target_texts, "features.target")) if given else ()
-        self.tokenizer = load_tokenizer(settings.model)
-        self._model = self._prepared(settings.model)
-        self.longest = longest_input(self.tokenizer, self._model, settings.max_tokens)
-        if settings.score_at == "warmup":
-            self._warm_up()
+        self._name = settings.model
 
-    def _prepared(self, name: str) -> Any:
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer of the model."""
+        from harmonia.models.pretrained import load_tokenizer
+
+        return load_tokenizer(self._name)
+
+    @cached_property
+    def _model(self) -> Any:
+        model = self._loaded
+        if self.settings.score_at == "warmup":
+            self._warm_up(model)
+        return model
+
+    @cached_property
+    def _longest(self) -> int:
+        from harmonia.models.pretrained import longest_input
+
+        return longest_input(self.tokenizer, self._loaded, self.settings.max_tokens)
+
+    @cached_property
+    def _loaded(self) -> Any:
         from harmonia.models.lora import add_lora
         from harmonia.models.pretrained import load_model
 
         # fused attention has no forward mode
-        model = load_model(name, causal=True, device=self.settings.device, dtype=self.settings.dtype,
+        model = load_model(self._name, causal=True, device=self.settings.device, dtype=self.settings.dtype,
                            attn_implementation="eager")
         if model.get_output_embeddings() is None:
-            raise InputError(f"model {name} has no language-model head, so it has no outputs to differentiate")
+            raise InputError(f"model {self._name} has no language-model head, so it has no outputs to differentiate")
         if self.settings.score_at == "warmup" or self.settings.parameters == "lora":
             add_lora(model, self.settings.rank, self.settings.seed)
         return model
 
-    def _warm_up(self) -> None:
+    def _warm_up(self, model: Any) -> None:
         from harmonia.models.lora import lora_names, train
         from harmonia.models.tangent_lm import NextTokenLoss, TangentLM
 
-        names, setting = lora_names(self._model), self.settings.warmup
+        names, setting = lora_names(model), self.settings.warmup
         targets = self.examples(self.targets)
-        loss = NextTokenLoss(self._model)
+        loss = NextTokenLoss(model)
         cut = TangentLM(loss, 1, names, self.settings.batch_tokens)
-        train(self._model, names, lambda rows: loss(cut.batch(targets, rows)).mean(), len(targets),
+        train(model, names, lambda rows: loss(cut.batch(targets, rows)).mean(), len(targets),
               epochs=setting.epochs, learning_rate=setting.learning_rate, batch=setting.batch, seed=self.settings.seed)
 
     def examples(self, texts: Sequence[str]) -> list[Example]:
         """Tokenise texts and find the positions that count."""
         from harmonia.models.tangent_lm import examples_of
 
-        return examples_of(texts, self.tokenizer, self.settings.positions, self.settings.separator, self.longest)
+        return examples_of(texts, self.tokenizer, self.settings.positions, self.settings.separator, self._longest)
 
     @cached_property
     def tangent(self) -> TangentLM:
@@ -182,5 +197,5 @@ class TangentEncoder:
         width = self._model.config.hidden_size
         if not len(texts):
             return np.zeros((0, width), np.float32)
-        tokens = self.tokenizer(list(texts), truncation=True, max_length=self.longest)["input_ids"]
+        tokens = self.tokenizer(list(texts), truncation=True, max_length=self._longest)["input_ids"]
         return mean_hidden_states(self._model.base_model, tokens, width, self.settings.batch_tokens)

@@ -17,6 +17,6 @@ class Everything(Solver):
 
     def solve(self, problem: Problem) -> Picks:
         scores = own_scores(problem, self.kind)
-        rows = np.argsort(-scores, kind="stable")
+        rows = np.lexsort((problem.pool.keys, -scores))
         terms = own_terms(problem.function, rows)
         return Picks(rows, scores[rows], dict(zip(problem.function.names, terms.T, strict=True)), np.zeros(len(rows), np.int64))

@@ -25,6 +25,8 @@ class Share:
 
     Attributes:
         rows: (m,) int64 ascending rows of the pool, without rows already chosen.
+        keys: (m,) uint64 key of each; of equal documents the one of smaller key goes first, so that the order of
+            reading decides nothing.
         sources: (m,) source of each.
         costs: (m,) tokens of each, or None when documents are counted.
         amount: documents or tokens to take here.
@@ -33,6 +35,7 @@ class Share:
     """
 
     rows: np.ndarray
+    keys: np.ndarray
     sources: np.ndarray
     costs: np.ndarray | None
     amount: int
@@ -51,17 +54,18 @@ class Share:
         if self.costs is None:
             return self
         scale = self.size / self.amount
-        return Share(self.rows, self.sources, None, self.size, None if self.low is None else self.low * scale,
+        return Share(self.rows, self.keys, self.sources, None, self.size, None if self.low is None else self.low * scale,
                      None if self.high is None else self.high * scale)
 
     def ledger(self, candidates: np.ndarray, positions: np.ndarray) -> Ledger:
         """Return a ledger over a larger list of candidates, in which ``rows`` stand at ``positions``."""
         costs, sources = np.ones(len(candidates), np.int64), np.zeros(len(candidates), np.int32)
-        sources[positions] = self.sources
+        keys = np.zeros(len(candidates), np.uint64)
+        sources[positions], keys[positions] = self.sources, self.keys
         if self.costs is not None:
             costs[positions] = self.costs
         return Ledger(candidates, self.amount, costs=None if self.costs is None else costs, sources=sources,
-                      low=self.low, high=self.high)
+                      low=self.low, high=self.high, keys=keys)
 
     def top(self, scores: np.ndarray) -> np.ndarray:
         """Return the positions of the best scores that fit; fewer than the amount where no more may be taken.
@@ -69,17 +73,21 @@ class Share:
         Args:
             scores: (m,) score of each row of the share; -inf is never taken.
         """
-        cost = np.ones(len(self.rows), np.int64) if self.costs is None else self.costs
+        order = np.argsort(self.keys, kind="stable")
+        return order[self._top(scores[order], self.sources[order], None if self.costs is None else self.costs[order])]
+
+    def _top(self, scores: np.ndarray, sources: np.ndarray, costs: np.ndarray | None) -> np.ndarray:
+        cost = np.ones(len(scores), np.int64) if costs is None else costs
         allowed = scores > -np.inf
-        held = np.bincount(self.sources[allowed], weights=cost[allowed], minlength=self._sources())
+        held = np.bincount(sources[allowed], weights=cost[allowed], minlength=self._sources())
         if self.low is None or self.high is None:
             amount = min(self.amount, int(held.sum()))
-            return bounded_top(scores, amount, costs=self.costs) if amount else np.empty(0, np.int64)
+            return bounded_top(scores, amount, costs=costs) if amount else np.empty(0, np.int64)
         low = np.minimum(self.low, held)
         amount = min(self.amount, int(np.minimum(np.maximum(self.high, low), held).sum() + 1e-6))
         if not amount:
             return np.empty(0, np.int64)
-        return bounded_top(scores, amount, sources=self.sources, low=low, high=self.high, costs=self.costs)
+        return bounded_top(scores, amount, sources=sources, low=low, high=self.high, costs=costs)
 
     def _sources(self) -> int:
         return 0 if self.low is None else len(self.low)
@@ -149,7 +157,7 @@ def split(problem: Problem, groups: np.ndarray, weights: np.ndarray | None = Non
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(count + 1))
     members = [order[starts[g]:starts[g + 1]] for g in range(count)]
-    return [Share(rows[m], sources[m], None if costs is None else costs[m], int(amounts[g]),
+    return [Share(rows[m], pool.keys[rows[m]], sources[m], None if costs is None else costs[m], int(amounts[g]),
                   None if lows is None else lows[g].astype(np.float64),
                   None if highs is None else highs[g].astype(np.float64))
             for g, m in enumerate(members)]

@@ -10,14 +10,14 @@ from harmonia.select.solver.shares import Chosen, Share, spend, whole
 
 
 class TopN(Solver):
-    """The documents of highest score; equal scores go to the earlier document."""
+    """The documents of highest score; of equal scores the document of smaller hashed id goes first."""
 
     kind: Literal["top-n"] = "top-n"
 
     def solve(self, problem: Problem) -> Picks:
         scores = own_scores(problem, self.kind)
         if len(scores) > 1 and (scores == scores[0]).all():
-            problem.context.warn("all documents have the same score; the first ones are taken")
+            problem.context.warn("all documents have the same score; which ones are taken is decided by their ids alone")
 
         def take(share: Share) -> Chosen:
             rows = share.rows[share.top(scores[share.rows])]
