@@ -15,7 +15,7 @@ echo "3/4  pick 3 % of the documents"
 "$harmonia" report "$DEMO/selection"
 
 echo "4/4  does it help? train on what several recipes pick, measure held-out text of every source"
-"$harmonia" compare select demo --recipes random,disf-unit,facility-location,semdedup --budget 3% --seeds 3 \
+"$harmonia" compare select demo --recipes random,stratified,disf-unit,k-means,semdedup --seeds 3 \
     --judge probe --out "$DEMO/comparison" --resume --report
 
 echo

@@ -38,7 +38,7 @@ def test_a_comparison_never_shows_a_difference_without_its_interval():
               "seconds": {"random": 1.0, "good": 2.0}, "peak_memory_bytes": {"random": 2**20, "good": 2**21}}
     text = shown(terminal.comparison(record))
     row = next(line for line in text.splitlines() if "good" in line)
-    assert "−0.5000 [−0.5248, −0.4752]" in row and "better" in row and "2.00 MiB" in row
+    assert "−0.5000 [−0.5248, −0.4752]" in row and "better" in row and "2.0 s" in row
     assert "bpb/law" not in text  # one table per headline metric
 
 

@@ -13,7 +13,7 @@ app = App(name="compare", help="Run several recipes on the same data, seeds and 
 
 
 @app.command
-def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%", seeds: int = 5, judge: str = "probe",
+def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%tok", seeds: int = 5, judge: str = "probe",
            baseline: str | None = None, held_out: Annotated[int, Parameter(name="--held-out")] = 100,
            report: Annotated[bool, Parameter(negative="")] = False,
            documents: Documents | None = None, work: Work | None = None) -> None:
@@ -28,7 +28,7 @@ def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%", se
     recipes
         Comma-separated names or YAML files; the first is the baseline.
     budget
-        Budget of every selection.
+        Budget of every selection; in tokens, so that no recipe gains by picking long documents.
     seeds
         How many seeds; at least 2 for intervals.
     judge

@@ -19,19 +19,20 @@ def list_(*, speech: Speech | None = None) -> None:
     """List the datasets that can be fetched, with size and licence."""
     speech = speech or Speech()
     speech.begin()
-    from harmonia.data.catalogue import entries
+    from harmonia.data.catalogue import ENTRIES
 
-    rows = entries()
+    rows = [{"name": entry.name, "about": entry.about, "documents": entry.documents, "bytes": entry.size,
+             "licence": entry.licence, "origin": entry.origin} for entry in ENTRIES.values()]
 
     def render() -> Table:
         from rich.table import Table
 
         table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("name", "what it is", "download", "licence", "here"):
-            table.add_column(column, overflow="fold")
+        for column in ("name", "what it is", "documents", "download", "licence of the content"):
+            table.add_column(column, overflow="fold", justify="right" if column in ("documents", "download") else "left")
         for row in rows:
-            here = "yes" if row["cached"] else ""
-            table.add_row(row["name"], row["description"], row["download"], row["licence"], here)
+            table.add_row(row["name"], row["about"], f"{row['documents']:,}" if row["documents"] else "weights",
+                          f"{row['bytes'] / 1e6:.0f} MB", row["licence"])
         return table
 
     speech.say({"datasets": rows}, render)
@@ -48,9 +49,10 @@ def get(name: str, *, speech: Speech | None = None) -> None:
     """
     speech = speech or Speech()
     speech.begin()
-    from harmonia.data.catalogue import entry
-    from harmonia.data.catalogue import get as fetch
+    from harmonia.data.catalogue import ENTRIES, path_of
 
-    path = fetch(name)
-    record = {**entry(name), "path": str(path)}
-    speech.say(record, lambda: f"{name}: {path}\nlicence: {record['licence']}")
+    path = path_of(name)
+    entry = ENTRIES[name]
+    record = {"name": name, "path": str(path), "documents": entry.documents, "licence": entry.licence,
+              "origin": entry.origin}
+    speech.say(record, lambda: f"{path}\nfrom: {entry.origin}\nlicence of the content: {entry.licence}")

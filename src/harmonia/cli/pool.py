@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def inputs_of(pool: Sequence[str]) -> list[str]:
-    """Replace names of datasets that were fetched with ``harmonia data get`` by their folders; leave paths alone."""
-    from harmonia.data.catalogue import is_known, path_of
+    """Replace names of datasets of the catalogue by their files, fetched when need be; leave paths alone."""
+    from harmonia.data.catalogue import ENTRIES, path_of
 
-    return [str(path_of(name)) if is_known(name) and not Path(name).exists() else name for name in pool]
+    return [str(path_of(name)) if name in ENTRIES and not Path(name).exists() else name for name in pool]

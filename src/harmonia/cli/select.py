@@ -31,7 +31,7 @@ def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
     pool
         Files, folders, globs or URLs of Parquet, JSONL (.gz, .zst), CSV or text; or a dataset of `harmonia data list`.
     budget
-        How much to pick: 0.015, 1.5%, 1000 (documents) or 50Mtok (tokens).
+        How much to pick: 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens).
     recipe
         A recipe's name (`harmonia recipes select`) or a YAML file.
     suggest_budget
@@ -59,7 +59,7 @@ def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
     if not pool:
         raise InputError("name the documents: harmonia select FOLDER --budget 1.5%")
     if budget is None and not suggest_budget:
-        raise InputError("--budget is missing: 0.015, 1.5%, 1000 (documents) or 50Mtok (tokens); "
+        raise InputError("--budget is missing: 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens); "
                          "or let --suggest-budget propose one")
     budget = budget or "10%"
     if continue_ is not None:

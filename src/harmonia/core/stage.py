@@ -16,12 +16,19 @@ from harmonia.core.recipe import Recipe, RecipeBook
 class Trial(Protocol):
     """How a stage is put to the test: what ``harmonia.testing.check_recipe`` needs to run the common battery."""
 
+    identity: str
+    """Field of the result that says what was found, whatever its order: ids of documents, names of clients."""
+
     def run(self, recipe: Recipe, data: Any, *, seed: int, out: Path, resume: bool = False) -> dict[str, np.ndarray]:
         """Run the recipe on the data and return its result as arrays to compare."""
         ...
 
     def reordered(self, data: Any) -> Any:
         """Return the same data in another order, for which the result must be the same."""
+        ...
+
+    def limits(self, recipe: Recipe) -> Iterator[tuple[str, Recipe, Recipe]]:
+        """Yield (name, the recipe at a limit of its settings, the simpler recipe that it must then equal)."""
         ...
 
     def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:

@@ -15,13 +15,18 @@ ID_NAMES = ("id", "doc_id", "document_id", "docid", "_id", "uid", "uuid", "warc_
 SOURCE_NAMES = ("source", "domain", "subset", "dataset", "category", "pile_set_name", "meta.source",
                 "meta.pile_set_name", "metadata.source", "metadata.domain", "metadata.category")
 
+QUALITY_NAMES = ("quality", "quality_score")
+TOKENS_NAMES = ("tokens", "n_tokens", "num_tokens", "token_count")
+
 ROLES = ("text", "id", "source", "quality", "embedding", "tokens")
 """The roles that a column can play, in the order in which a row is checked."""
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the columns that play a role; ``None`` lets harmonia look for a usual name.
+    """Names of the columns that play a role; ``None`` (for quality: nothing) lets harmonia look for a usual name.
+
+    Vectors are never guessed: they are used only when their column is named.
 
     A dot reaches into a nested record: ``source="metadata.source"``.
 
@@ -109,8 +114,15 @@ def resolve(columns: Columns, schemas: list[tuple[str, pa.Schema]]) -> Columns:
         if not _may_hold(schema, text):
             raise InputError(f"{file}: no text column {text!r}, which {schemas[0][0]} has{_known(text, schema)}; "
                              "read such files apart, or name a column that all have with --text-column")
+    quality = _first(QUALITY_NAMES, schemas, _is_number)
     return replace(columns, text=text, id=columns.id or _first(ID_NAMES, schemas, is_label),
-                   source=columns.source or _first(SOURCE_NAMES, schemas, is_label))
+                   source=columns.source or _first(SOURCE_NAMES, schemas, is_label),
+                   quality=columns.quality or ((quality,) if quality else ()),
+                   tokens=columns.tokens or _first(TOKENS_NAMES, schemas, pa.types.is_integer))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]],

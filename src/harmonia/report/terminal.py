@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from harmonia.report.compare import LESS_IS_BETTER, cells, findings, headline
-from harmonia.report.numbers import count, duration, middle, percent, ratio, short, size, value
+from harmonia.report.numbers import count, duration, middle, percent, ratio, size, value
 from harmonia.report.select import findings as selection_findings
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ def selection(summary: Mapping[str, Any]) -> Group:
     from rich.console import Group
 
     total, picked = summary["tokens"] or 1, summary["picked"]["tokens"] or 1
-    table = _table("source", "documents", "picked", "tokens", "picked", "share", "of picks", "change")
+    table = _table("source", "documents", "picked", "of tokens", "of picks", "change")
     ordered = sorted(summary["sources"], key=lambda s: -s["tokens"])
     for s in ordered[:SOURCES]:
         before, after = s["tokens"] / total, s["picked_tokens"] / picked
-        table.add_row(_plain(s["source"]), count(s["documents"]), count(s["picked_documents"]), short(s["tokens"]),
-                      short(s["picked_tokens"]), percent(before), percent(after), ratio(after, before))
+        table.add_row(_plain(s["source"]), count(s["documents"]), count(s["picked_documents"]), percent(before),
+                      percent(after), ratio(after, before))
     lines = [*_more(len(ordered)), *(_plain(line, 400) for line in selection_findings(dict(summary)))]
     if seconds := summary.get("seconds"):
         lines.append(_plain(f"{duration(sum(seconds.values()))}, peak memory {size(summary.get('peak_memory_bytes'))}"))
@@ -43,16 +43,16 @@ def comparison(record: Mapping[str, Any]) -> Group:
     from rich.console import Group
 
     parts: list[Any] = []
-    seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
-    for metric in headline(record["metrics"]) or record["metrics"]:
-        table = _table("recipe", "mean", "std", f"difference to {middle(record['baseline'], 24)} [95 %]", "verdict",
-                       "time", "memory")
+    seconds = record.get("seconds") or {}
+    shown = headline(record["metrics"]) or record["metrics"]
+    judged = [metric for metric in shown if metric.split("/")[0] in LESS_IS_BETTER]
+    for metric in judged or shown:
+        table = _table("recipe", "mean", f"difference to {middle(record['baseline'], 12)} [95 %]", "verdict", "time")
         table.title = _plain(metric + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
         table.title_justify = "left"
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
-            table.add_row(_plain(c.recipe), value(c.mean), value(c.std), _plain(c.words), words,
-                          duration(seconds.get(c.recipe)), size(memory.get(c.recipe)),
+            table.add_row(_plain(c.recipe), value(c.mean), _plain(c.words), words, duration(seconds.get(c.recipe)),
                           style={"better": "green", "worse": "red"}.get(c.verdict))
         parts.append(table)
     return Group(*parts, *(_plain(line, 1000) for line in findings(record)))
@@ -63,10 +63,10 @@ def diagnosis(record: Mapping[str, Any]) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    table = _table("source", "documents", "tokens", "share", "mean bytes", "repeated", "near dup.", "eff. rank")
+    table = _table("source", "documents", "of tokens", "bytes", "repeated", "near dup.", "eff. rank")
     ordered = sorted(record["sources"], key=lambda s: -s["tokens"])
     for s in ordered[:SOURCES]:
-        table.add_row(_plain(s["source"]), count(s["documents"]), short(s["tokens"]), percent(s["share"]),
+        table.add_row(_plain(s["source"]), count(s["documents"]), percent(s["share"]),
                       count(s["mean_length"]), percent(s["exact_duplicates"]), percent(s["near_duplicates"]),
                       value(s["effective_rank"]))
     lines: list[Text] = _more(len(ordered))

@@ -11,7 +11,7 @@ import numpy as np
 
 from harmonia.core.errors import InputError, suggest
 
-_TOKENS = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgbt]?)\s*tok(?:ens?)?", re.IGNORECASE)
+_TOKENS = re.compile(r"([0-9]*\.?[0-9]+)\s*([kmgbt%]?)\s*tok(?:ens?)?", re.IGNORECASE)
 _SCALE = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
 
 
@@ -35,7 +35,7 @@ class Budget:
     @classmethod
     def parse(cls, text: str | float, documents: int, tokens: int, *, floors: Mapping[str, float] | None = None,
               ceilings: Mapping[str, float] | None = None) -> Budget:
-        """Read ``0.015``, ``1.5%``, ``1000`` (documents) or ``50Mtok`` (tokens) against a pool of a known size.
+        """Read ``0.015``, ``1.5%``, ``1000`` (documents), ``50Mtok`` or ``1.5%tok`` (tokens) against a pool of a known size.
 
         Raises:
             InputError: not a budget, zero or negative, or more than the pool holds.
@@ -46,13 +46,15 @@ class Budget:
         word = str(text).strip()
         bounds = {"floors": dict(floors or {}), "ceilings": dict(ceilings or {})}
         if match := _TOKENS.fullmatch(word):
-            amount = round(float(match[1]) * _SCALE[match[2].lower()])
+            scale = tokens / 100 if match[2] == "%" else _SCALE[match[2].lower()]
+            amount = round(float(match[1]) * scale)
             _check(amount, tokens, "tokens", word)
             return cls(amount, "tokens", **bounds)
         try:
             number = float(word.removesuffix("%"))
         except ValueError:
-            raise InputError(f"budget {word!r} is not a budget; write 0.015, 1.5%, 1000 (documents) or 50Mtok (tokens)") from None
+            raise InputError(f"budget {word!r} is not a budget; write 0.015, 1.5%, "
+                             "1000 (documents), 50Mtok or 1.5%tok (tokens)") from None
         share = number / 100 if word.endswith("%") else number if 0 < number < 1 or (number == 1 and "." in word) else None
         if share is not None and share > 1:
             raise InputError(f"budget {word} is more than the pool; give at most 100%")

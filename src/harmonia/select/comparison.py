@@ -38,7 +38,7 @@ _VOCABULARY = 20_000
 """Documents of the pool from which the judges' shared vocabulary is learned."""
 
 
-def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, budget: str | float = "3%",
+def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, budget: str | float = "3%tok",
             seeds: Iterable[int] = range(5), judge: str = "probe", baseline: str | None = None, held_out: int = 100,
             out: str | Path, resume: bool = False, settings: Iterable[str] = (), text_column: str | None = None,
             id_column: str | None = None, source_column: str | None = None,

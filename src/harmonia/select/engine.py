@@ -38,7 +38,7 @@ class Settings:
     """Everything besides the recipe and the data that decides a selection.
 
     Attributes:
-        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents) or ``"50Mtok"`` (tokens).
+        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents), ``"50Mtok"`` or ``"1.5%tok"`` (tokens).
         seed: seed of every random choice.
         columns: names of the input columns; what is left out is detected.
         on_bad: ``"stop"`` at a bad row, or ``"skip"`` it into ``rejects.parquet``.
@@ -89,7 +89,7 @@ def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, b
     Args:
         inputs: files, folders, globs or fsspec URLs of Parquet, JSONL, CSV or text; or a table in memory.
         recipe: a recipe's name (``harmonia recipes select`` lists them), a YAML file, or a ``SelectRecipe``.
-        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents) or ``"50Mtok"`` (tokens).
+        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents), ``"50Mtok"`` or ``"1.5%tok"`` (tokens).
         seed: fixes every random choice; the same seed and data give the identical file.
         out: run folder; a fresh temporary folder when left out.
         resume: go on with an interrupted run in ``out``.

@@ -12,7 +12,7 @@ import heapq
 import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ def embed(corpus: Corpus, features: Features, run: Run, executor: Executor) -> R
         RunError: the disk is full; the finished shards are kept.
     """
     sample = read_json(run.state / "sample.json")[:features.sample_size]
-    settings = json.dumps([features.model_dump(mode="json"), sample])
+    settings = json.dumps([features.identity(), sample])
     salt = hashlib.blake2b(settings.encode(), digest_size=16).digest()
 
     def missing(names: list[str]) -> Iterator[tuple[Path, Batch]]:
@@ -178,7 +178,7 @@ def keep_given(corpus: Corpus, features: Features, run: Run) -> Rows:
 
 def _listed(run: Run, features: Features, make: Callable[[], list[str]]) -> Rows:
     """Open the shards of these features, made first if their list is not there yet."""
-    digest = hashlib.blake2b(json.dumps(features.model_dump(mode="json")).encode(), digest_size=6).hexdigest()
+    digest = hashlib.blake2b(json.dumps(features.identity()).encode(), digest_size=6).hexdigest()
     listing = run.state / f"features-{digest}.json"
     if not listing.exists():
         write_json(listing, make())
@@ -204,7 +204,7 @@ def open_features(features: Features, run: Run) -> Rows:
 
 def encoder_of(features: Features, run: Run) -> Callable[[], Encoder]:
     """Return what builds the encoder of a run's vectors anew, for objectives that encode other texts too."""
-    return lambda: build(features, read_json(run.state / "sample.json")[:features.sample_size])
+    return cache(lambda: build(features, read_json(run.state / "sample.json")[:features.sample_size]))
 
 
 def build(features: Features, sample: Sequence[str]) -> Encoder:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -53,6 +54,18 @@ class Features(Part):
             InputError: a model folder without weights, an unknown model.
             MissingExtraError: the library it needs is not installed.
         """
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the vectors, as a JSON record: the settings, and stamps of the files that they name.
+
+        Stored vectors are used again only while it stays the same: a model or a target that changes under its path
+        is embedded anew.
+        """
+        settings = self.model_dump(mode="json")
+        named = [Path(value) for value in settings.values() if isinstance(value, str) and value and Path(value).exists()]
+        files = sorted(file for path in named for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+        stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+        return {**settings, "files": stamps}
 
     @property
     def sample_size(self) -> int:

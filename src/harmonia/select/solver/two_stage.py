@@ -27,7 +27,7 @@ class TwoStage(Solver):
 
     prefilter: AnyObjective
     """Objective of the first stage; it must score single documents."""
-    keep: str | float = "20%"
+    keep: str | int | float = "20%"
     """How much survives the first stage, written like a budget: 0.2, 20% or 5000 documents, 50Mtok tokens."""
     solver: AnySolver
     """Solver of the second stage."""

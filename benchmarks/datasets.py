@@ -1,0 +1,44 @@
+"""The real data of the benchmarks: Fashion-MNIST from its Debian package, and a folder of texts by domain."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+"""Where ``apt install dataset-fashion-mnist`` puts the images."""
+
+
+def fashion_mnist(part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return images (n, 784) float32 in [0, 1] and labels (n,) of ``"train"`` or ``"t10k"``."""
+    if not FASHION.exists():
+        raise SystemExit("Fashion-MNIST is missing: apt install dataset-fashion-mnist")
+
+    def read(name: str, header: int) -> np.ndarray:
+        return np.frombuffer(gzip.decompress((FASHION / f"{part}-{name}-ubyte.gz").read_bytes()), np.uint8, offset=header)
+
+    return read("images-idx3", 16).reshape(-1, 784).astype(np.float32) / 255, read("labels-idx1", 8).astype(np.int64)
+
+
+def texts_by_domain(longest: int) -> dict[str, list[str]]:
+    """Return domain -> texts cut to ``longest`` characters, from ``$HARMONIA_DATA/text_domains/DOMAIN.jsonl.zst``.
+
+    Each line is a JSON object with a field ``text``.
+    """
+    import zstandard
+
+    folder = Path(os.environ.get("HARMONIA_DATA", "")) / "text_domains"
+    files = sorted(folder.glob("*.jsonl.zst"))
+    if not files:
+        raise SystemExit("set HARMONIA_DATA to a folder that holds text_domains/*.jsonl.zst")
+    found = {}
+    for path in files:
+        with path.open("rb") as file:
+            lines = io.TextIOWrapper(zstandard.ZstdDecompressor(max_window_size=2**27).stream_reader(file), "utf-8")
+            found[path.name.split(".")[0]] = [json.loads(line)["text"][:longest] for line in lines]
+    return found
