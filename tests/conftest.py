@@ -8,9 +8,53 @@ import numpy as np
 import pytest
 
 WORDS = {
-    "law": "court shall section act person duty notice order clause right party liable statute judge".split(),
-    "code": "def return import class self list value error type call test key loop index".split(),
-    "mail": "dear thanks meeting tomorrow please regards team call lunch friday update note send".split(),
+    "law": [
+        "court",
+        "shall",
+        "section",
+        "act",
+        "person",
+        "duty",
+        "notice",
+        "order",
+        "clause",
+        "right",
+        "party",
+        "liable",
+        "statute",
+        "judge",
+    ],
+    "code": [
+        "def",
+        "return",
+        "import",
+        "class",
+        "self",
+        "list",
+        "value",
+        "error",
+        "type",
+        "call",
+        "test",
+        "key",
+        "loop",
+        "index",
+    ],
+    "mail": [
+        "dear",
+        "thanks",
+        "meeting",
+        "tomorrow",
+        "please",
+        "regards",
+        "team",
+        "call",
+        "lunch",
+        "friday",
+        "update",
+        "note",
+        "send",
+    ],
 }
 
 
@@ -21,9 +65,15 @@ def records(n: int = 60, seed: int = 0) -> list[dict[str, object]]:
     for i in range(n):
         source = list(WORDS)[i % 3]
         own = rng.choice(WORDS[source], 25 + i % 7)
-        shared = rng.choice(sum(WORDS.values(), []), 10)
-        found.append({"id": f"{source}-{i}", "text": " ".join([*own, *shared, f"number{i}"]), "source": source,
-                      "quality": float(rng.random())})
+        shared = rng.choice([word for words in WORDS.values() for word in words], 10)
+        found.append(
+            {
+                "id": f"{source}-{i}",
+                "text": " ".join([*own, *shared, f"number{i}"]),
+                "source": source,
+                "quality": float(rng.random()),
+            }
+        )
     return found
 
 

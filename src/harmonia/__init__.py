@@ -8,8 +8,8 @@ they disagree, picks the data worth training on, and judges the choice by traini
     result.picks          # a polars table
     result.report()       # one self-contained HTML page
 
-A stage is a verb and a package: ``harmonia.select(...)`` runs it, ``from harmonia.select import Greedy`` takes its parts.
-Everything is imported when it is first used.
+A stage is a verb and a package: ``harmonia.select(...)`` runs it, ``from harmonia.select import Greedy`` takes its
+parts. Everything is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PUBLIC = {
     "HarmoniaError": ("harmonia.core.errors", "HarmoniaError"),
 }
 
-__all__ = sorted([*_PUBLIC, "__version__"])
+__all__ = ["HarmoniaError", "__version__", "cite", "compare", "diagnose", "explain", "recipes", "report", "select"]
 
 if TYPE_CHECKING:
     from harmonia.core.errors import HarmoniaError as HarmoniaError
@@ -51,4 +51,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return list(__all__)

@@ -75,10 +75,18 @@ def _stage_in(path: Path) -> str:
 
 def recipes(stage: str | None = None) -> list[dict[str, Any]]:
     """Return the recipes of one stage, or of all: name, stage, aliases, axes, meaning, cite."""
-    return [{"name": recipe.name, "stage": found.name, "aliases": found.book.aliases(recipe.name),
-             "axes": {axis: part.kind_name() for axis, part in recipe.choices().items()},
-             "meaning": found.book.meaning(recipe.name), "cite": recipe.references()}
-            for found in (map(find_stage, [stage] if stage else STAGES)) for recipe in found.book]
+    return [
+        {
+            "name": recipe.name,
+            "stage": found.name,
+            "aliases": found.book.aliases(recipe.name),
+            "axes": {axis: part.kind_name() for axis, part in recipe.choices().items()},
+            "meaning": found.book.meaning(recipe.name),
+            "cite": recipe.references(),
+        }
+        for found in (map(find_stage, [stage] if stage else STAGES))
+        for recipe in found.book
+    ]
 
 
 def explain(what: str | Path) -> dict[str, Any]:
@@ -89,15 +97,25 @@ def explain(what: str | Path) -> dict[str, Any]:
     """
     stage, recipe = load_recipe(what)
     meaning = stage.book.meaning(recipe.name) if recipe.name in stage.book.names() else ""
-    return {"name": recipe.name, "stage": stage.name, "meaning": meaning, "cite": recipe.references(), "axes": {
-        axis: {"kind": part.kind_name(), "meaning": type(part).meaning(), "fields": _fields(part)}
-        for axis, part in recipe.choices().items()}}
+    return {
+        "name": recipe.name,
+        "stage": stage.name,
+        "meaning": meaning,
+        "cite": recipe.references(),
+        "axes": {
+            axis: {"kind": part.kind_name(), "meaning": type(part).meaning(), "fields": _fields(part)}
+            for axis, part in recipe.choices().items()
+        },
+    }
 
 
 def _fields(part: Part) -> dict[str, dict[str, Any]]:
     values = part.model_dump(mode="json")
-    return {name: {"value": values[name], "meaning": " ".join((field.description or "").split())}
-            for name, field in type(part).model_fields.items() if name != "kind"}
+    return {
+        name: {"value": values[name], "meaning": " ".join((field.description or "").split())}
+        for name, field in type(part).model_fields.items()
+        if name != "kind"
+    }
 
 
 def cite(what: str | Path) -> str:

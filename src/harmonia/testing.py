@@ -4,9 +4,9 @@
     check_recipe(my_recipe, tiny_data)
 
 The same seed gives the same result; a run that is stopped after any file it writes, and then resumed, gives the result
-of an uninterrupted one; the recipe survives YAML; the order of the input does not matter; at its limits the recipe equals the baseline it must reduce
-to; unusable input raises one
-HarmoniaError that says what and where. The stage's own ``Trial`` says how to run, reorder and spoil its data.
+of an uninterrupted one; the recipe survives YAML; the order of the input does not matter; at its limits the recipe
+equals the baseline that it must reduce to; unusable input raises one HarmoniaError that says what and where. The
+stage's own ``Trial`` says how to run, reorder and spoil its data.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,19 @@ def check_recipe(recipe: Recipe, tiny_data: Any, *, interruptions: int = 4) -> N
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         whole, writes = _count_writes(lambda: trial.run(recipe, tiny_data, seed=0, out=folder / "whole"))
-        _same(whole, trial.run(recipe, tiny_data, seed=0, out=folder / "again"), recipe,
-              "the same seed gives the same result")
-        _same(whole, trial.run(recipe, trial.reordered(tiny_data), seed=0, out=folder / "reordered"), recipe,
-              "the order of the input does not matter", tolerance=1e-5)
+        _same(
+            whole,
+            trial.run(recipe, tiny_data, seed=0, out=folder / "again"),
+            recipe,
+            "the same seed gives the same result",
+        )
+        _same(
+            whole,
+            trial.run(recipe, trial.reordered(tiny_data), seed=0, out=folder / "reordered"),
+            recipe,
+            "the order of the input does not matter",
+            tolerance=1e-5,
+        )
         for point in sorted({1 + round(i * (writes - 1) / max(interruptions, 1)) for i in range(interruptions)}):
             out = folder / f"stopped-{point}"
             with _stop_after(point):
@@ -60,15 +70,23 @@ def check_recipe(recipe: Recipe, tiny_data: Any, *, interruptions: int = 4) -> N
                     pass
                 else:
                     raise AssertionError(f"{recipe.name}: was not stopped after file {point} of {writes}")
-            _same(whole, trial.run(recipe, tiny_data, seed=0, out=out, resume=True), recipe,
-                  f"stopped after file {point} of {writes} and resumed equals uninterrupted")
+            _same(
+                whole,
+                trial.run(recipe, tiny_data, seed=0, out=out, resume=True),
+                recipe,
+                f"stopped after file {point} of {writes} and resumed equals uninterrupted",
+            )
         for what, limit, baseline in trial.limits(recipe):
-            _same(trial.run(baseline, tiny_data, seed=0, out=folder / f"baseline-{what}"),
-                  trial.run(limit, tiny_data, seed=0, out=folder / f"limit-{what}"), recipe,
-                  f"at the limit {what}, equals {baseline.name}", only=trial.identity)
+            _same(
+                trial.run(baseline, tiny_data, seed=0, out=folder / f"baseline-{what}"),
+                trial.run(limit, tiny_data, seed=0, out=folder / f"limit-{what}"),
+                recipe,
+                f"at the limit {what}, equals {baseline.name}",
+                only=trial.identity,
+            )
         for what, data, word in trial.spoiled(tiny_data):
-            _check_refused(lambda data=data, what=what: trial.run(recipe, data, seed=0, out=folder / f"bad-{what}"),
-                           recipe, what, word)
+            refused = partial(trial.run, recipe, data, seed=0, out=folder / f"bad-{what}")
+            _check_refused(refused, recipe, what, word)
 
 
 def _check_yaml(recipe: Recipe) -> None:
@@ -110,8 +128,14 @@ def _stop_after(writes: int) -> Iterator[None]:
         files.written.remove(observe)
 
 
-def _same(one: dict[str, np.ndarray], other: dict[str, np.ndarray], recipe: Recipe, what: str,
-          tolerance: float = 0.0, only: str | None = None) -> None:
+def _same(
+    one: dict[str, np.ndarray],
+    other: dict[str, np.ndarray],
+    recipe: Recipe,
+    what: str,
+    tolerance: float = 0.0,
+    only: str | None = None,
+) -> None:
     """Compare two results; ``tolerance`` is for numbers that are sums in another order.
 
     With ``only`` the results agree when that field holds the same values, in any order.
@@ -122,8 +146,11 @@ def _same(one: dict[str, np.ndarray], other: dict[str, np.ndarray], recipe: Reci
     assert one.keys() == other.keys(), f"{recipe.name}: {what}: other fields"
     for name, expected in one.items():
         if expected.dtype.kind == "f":
-            same = np.allclose(expected, other[name], rtol=tolerance, atol=tolerance, equal_nan=True) \
-                if expected.shape == other[name].shape else False
+            same = (
+                np.allclose(expected, other[name], rtol=tolerance, atol=tolerance, equal_nan=True)
+                if expected.shape == other[name].shape
+                else False
+            )
         else:
             same = np.array_equal(expected, other[name])
         assert same, f"{recipe.name}: {what}: {name} differs"

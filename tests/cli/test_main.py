@@ -20,7 +20,9 @@ def call(capsys, *arguments):
 def test_help_teaches(capsys):
     code, out, _ = call(capsys, "--help")
     assert code == 0
-    assert all(word in out for word in ("select", "compare", "report", "diagnose", "recipes", "explain", "cite", "data"))
+    assert all(
+        word in out for word in ("select", "compare", "report", "diagnose", "recipes", "explain", "cite", "data")
+    )
 
 
 def test_recipes_as_json(capsys):
@@ -32,7 +34,9 @@ def test_recipes_as_json(capsys):
 
 
 def test_select_report_cite_explain(capsys, pool_file, tmp_path):
-    code, out, _ = call(capsys, "select", pool_file, "--budget", "10%", "--out", tmp_path / "r", "--json", "--workers", 1)
+    code, out, _ = call(
+        capsys, "select", pool_file, "--budget", "10%", "--out", tmp_path / "r", "--json", "--workers", 1
+    )
     record = json.loads(out.splitlines()[-1])
     assert code == 0
     assert record["picked"]["documents"] == 20
@@ -54,7 +58,12 @@ def test_explain_tells_why_a_document_was_taken_or_left(capsys, pool_file, tmp_p
     code, out, _ = call(capsys, "explain", tmp_path / "r", "--pick", taken[3], "--json")
     story = json.loads(out)
     assert (code, story["picked"], story["rank"]) == (0, True, 3)
-    left = next(f"{s}-{i}" for i in range(200) for s in ("law", "code", "mail") if f"{s}-{i}" not in taken and i % 3 == 0 and s == "law")
+    left = next(
+        f"{s}-{i}"
+        for i in range(200)
+        for s in ("law", "code", "mail")
+        if f"{s}-{i}" not in taken and i % 3 == 0 and s == "law"
+    )
     code, out, _ = call(capsys, "explain", tmp_path / "r", "--pick", left, "--json")
     story = json.loads(out)
     assert (code, story["picked"]) == (0, False)
@@ -66,21 +75,33 @@ def test_explain_tells_why_a_document_was_taken_or_left(capsys, pool_file, tmp_p
 
 
 def test_suggest_budget(capsys, pool_file, tmp_path):
-    code, out, _ = call(capsys, "select", pool_file, "--suggest-budget", "--out", tmp_path / "r", "--json", "--workers", 1)
+    code, out, _ = call(
+        capsys, "select", pool_file, "--suggest-budget", "--out", tmp_path / "r", "--json", "--workers", 1
+    )
     assert code == 0
     assert "suggested_budget" in json.loads(out.splitlines()[-1])
 
 
-@pytest.mark.parametrize(("arguments", "word"), [
-    (["select"], "name the documents"), (["select", "nowhere", "--budget", "1"], "nowhere"),
-    (["select", "x"], "--budget is missing"), (["selct"], "select"), (["select", "x", "--budget", "1", "--bogus"], "--bogus"),
-    (["recipes", "selct"], "did you mean 'select'"), (["explain", "disf-unti"], "did you mean 'disf-unit'"),
-    (["cite", "nothing-like-it"], "no recipe"), (["report", "nowhere"], "not the folder of a run"),
-    (["select", "x", "--budget", "1", "--floor", "web"], "SOURCE=SHARE"), (["select", "x", "--budget", "1", "--resume"], "--out"),
-    (["compare", "select", "x", "--seeds", "0"], "--seeds"), (["data", "get", "dmeo"], "demo"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["select"], "name the documents"),
+        (["select", "nowhere", "--budget", "1"], "nowhere"),
+        (["select", "x"], "--budget is missing"),
+        (["selct"], "select"),
+        (["select", "x", "--budget", "1", "--bogus"], "--bogus"),
+        (["recipes", "selct"], "did you mean 'select'"),
+        (["explain", "disf-unti"], "did you mean 'disf-unit'"),
+        (["cite", "nothing-like-it"], "no recipe"),
+        (["report", "nowhere"], "not the folder of a run"),
+        (["select", "x", "--budget", "1", "--floor", "web"], "SOURCE=SHARE"),
+        (["select", "x", "--budget", "1", "--resume"], "--out"),
+        (["compare", "select", "x", "--seeds", "0"], "--seeds"),
+        (["data", "get", "dmeo"], "demo"),
+    ],
+)
 def test_bad_usage_is_exit_code_2_and_one_line(capsys, arguments, word):
-    code, out, err = call(capsys, *arguments)
+    code, _, err = call(capsys, *arguments)
     assert code == 2
     assert word in err
     assert len(err.strip().splitlines()) == 1
@@ -97,12 +118,20 @@ def test_an_unexpected_failure_is_exit_code_1_and_one_line(capsys, monkeypatch):
 
 
 def test_import_is_light():
-    code = "import sys, harmonia; print(sorted(m for m in ('torch', 'pydantic', 'pyarrow', 'numpy') if m in sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    code = (
+        "import sys, harmonia; print(sorted(m for m in ('torch', 'pydantic', 'pyarrow', 'numpy') if m in sys.modules))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_selecting_without_models_imports_no_torch(pool_file, tmp_path):
-    code = ("import sys, harmonia; harmonia.select(sys.argv[1], budget=5, out=sys.argv[2], workers=1); "
-            "print('torch' in sys.modules)")
-    done = subprocess.run([sys.executable, "-c", code, str(pool_file), str(tmp_path / "r")], capture_output=True, text=True, check=True)
+    code = (
+        "import sys, harmonia; harmonia.select(sys.argv[1], budget=5, out=sys.argv[2], workers=1); "
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(pool_file), str(tmp_path / "r")], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip().splitlines()[-1] == "False"

@@ -74,9 +74,13 @@ def test_finished_cells_are_not_measured_again(tmp_path):
     assert table.recipes["a"]["m"].values == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(("arguments", "word"), [
-    (([], [0]), "at least one"), ((["a", "a"], [0]), "twice"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (([], [0]), "at least one"),
+        ((["a", "a"], [0]), "twice"),
+    ],
+)
 def test_bad_tables(arguments, word):
     with pytest.raises(InputError, match=word):
         compare(lambda r, s: {"m": 0.0}, *arguments)

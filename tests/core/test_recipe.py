@@ -80,12 +80,15 @@ def test_yaml_round_trip(tmp_path, name):
     assert book().load(tmp_path / "r.yaml") == recipe
 
 
-@pytest.mark.parametrize(("settings", "check"), [
-    (["motor.step=0.25"], lambda r: r.motor.step == 0.25),
-    (["motor=fast"], lambda r: isinstance(r.motor, Fast)),
-    (["motor=fast", "motor.batch=all"], lambda r: r.motor.batch == "all"),
-    (["brake.step=1e-3"], lambda r: r.brake.step == 1e-3),
-])
+@pytest.mark.parametrize(
+    ("settings", "check"),
+    [
+        (["motor.step=0.25"], lambda r: r.motor.step == 0.25),
+        (["motor=fast"], lambda r: isinstance(r.motor, Fast)),
+        (["motor=fast", "motor.batch=all"], lambda r: r.motor.batch == "all"),
+        (["brake.step=1e-3"], lambda r: r.brake.step == 1e-3),
+    ],
+)
 def test_settings(settings, check):
     assert check(book().get("snail-pace").with_settings(settings))
 
@@ -94,18 +97,21 @@ def test_settings_reach_nested_parts():
     assert book().get("rocket").with_settings(["motor.inner.step=0.75"]).motor.inner.step == 0.75
 
 
-@pytest.mark.parametrize(("setting", "words"), [
-    ("motor", ["expected axis.field=value"]),
-    ("motr.step=1", ["no axis 'motr'", "did you mean 'motor'"]),
-    ("motor.stp=1", ["motor.stp", "unknown field", "did you mean 'step'"]),
-    ("motor.inner.stp=1", ["no field 'inner'"]),
-    ("motor.step=2", ["motor.step", "less than or equal to 1"]),
-    ("motor.step=fast", ["motor.step", "number"]),
-    ("motor=fsat", ["no part 'fsat'", "did you mean 'fast'"]),
-    ("motor.step.more=1", ["motor.step has no fields"]),
-    ("motor.step={", ["not a YAML value"]),
-    ("brake=fast", ["brake", "fast"]),
-])
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("motor", ["expected axis.field=value"]),
+        ("motr.step=1", ["no axis 'motr'", "did you mean 'motor'"]),
+        ("motor.stp=1", ["motor.stp", "unknown field", "did you mean 'step'"]),
+        ("motor.inner.stp=1", ["no field 'inner'"]),
+        ("motor.step=2", ["motor.step", "less than or equal to 1"]),
+        ("motor.step=fast", ["motor.step", "number"]),
+        ("motor=fsat", ["no part 'fsat'", "did you mean 'fast'"]),
+        ("motor.step.more=1", ["motor.step has no fields"]),
+        ("motor.step={", ["not a YAML value"]),
+        ("brake=fast", ["brake", "fast"]),
+    ],
+)
 def test_bad_settings_say_what_and_where(setting, words):
     with pytest.raises(InputError) as caught:
         book().get("snail-pace").with_settings([setting])
@@ -113,18 +119,21 @@ def test_bad_settings_say_what_and_where(setting, words):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("text", "words"), [
-    ("stage: other\nmotor: slow\n", ["stage 'other'"]),
-    ("stage: toy\nmotor: {kind: slow, stepp: 1}\n", ["motor", "stepp", "did you mean 'step'"]),
-    ("stage: toy\nmotor: {kind: slow, step: quick}\n", ["motor.step", "number"]),
-    ("stage: toy\nmotor: {kind: slwo}\n", ["no part 'slwo'", "did you mean 'slow'"]),
-    ("stage: toy\nmotor: {step: 1}\n", ["motor", "kind"]),
-    ("stage: toy\nmoter: slow\n", ["motor", "required"]),
-    ("stage: toy\nmotor: slow\nwheel: 3\n", ["wheel", "unknown field"]),
-    ("- a\n- b\n", ["mapping"]),
-    ("stage: [\n", ["line", "not valid YAML"]),
-    ("!!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
-])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("stage: other\nmotor: slow\n", ["stage 'other'"]),
+        ("stage: toy\nmotor: {kind: slow, stepp: 1}\n", ["motor", "stepp", "did you mean 'step'"]),
+        ("stage: toy\nmotor: {kind: slow, step: quick}\n", ["motor.step", "number"]),
+        ("stage: toy\nmotor: {kind: slwo}\n", ["no part 'slwo'", "did you mean 'slow'"]),
+        ("stage: toy\nmotor: {step: 1}\n", ["motor", "kind"]),
+        ("stage: toy\nmoter: slow\n", ["motor", "required"]),
+        ("stage: toy\nmotor: slow\nwheel: 3\n", ["wheel", "unknown field"]),
+        ("- a\n- b\n", ["mapping"]),
+        ("stage: [\n", ["line", "not valid YAML"]),
+        ("!!python/object/apply:os.system ['true']\n", ["not valid YAML"]),
+    ],
+)
 def test_bad_files_say_file_field_and_remedy(tmp_path, text, words):
     path = tmp_path / "bad.yaml"
     path.write_text(text)

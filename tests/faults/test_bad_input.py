@@ -74,13 +74,18 @@ def test_rows_of_a_take_do_not_depend_on_an_earlier_reading(tmp_path):
     assert Corpus.open(path, COLUMNS, "skip").take([1])["id"].to_pylist() == ["last"]
 
 
-@pytest.mark.parametrize("column, message", [
-    (pa.array(["a", None, "c"]), "text is missing or null"),
-    (pa.array(["a", "", "c"]), "text is empty"),
-    (pa.array(["a", "\u2003\n", "c"]), "text is empty"),
-    (pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"]).buffers()),
-     r"text is not valid UTF-8 \(byte 0\)"),
-])
+@pytest.mark.parametrize(
+    "column, message",
+    [
+        (pa.array(["a", None, "c"]), "text is missing or null"),
+        (pa.array(["a", "", "c"]), "text is empty"),
+        (pa.array(["a", "\u2003\n", "c"]), "text is empty"),
+        (
+            pa.Array.from_buffers(pa.string(), 3, pa.array([b"a", b"\xff", b"c"]).buffers()),
+            r"text is not valid UTF-8 \(byte 0\)",
+        ),
+    ],
+)
 def test_a_bad_parquet_row_is_named(tmp_path, column, message):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": column}), path)
@@ -101,8 +106,11 @@ def test_bad_csv_rows(tmp_path):
     [batch] = corpus.batches()
     assert batch.ids == ["1", "5"] and batch.quality["score"].tolist() == [0.5, 2.0] and batch.places.tolist() == [0, 4]
     assert [(r["row"], r["field"], r["reason"]) for r in corpus.rejects().to_pylist()] == [
-        (2, "score", "should be a number, not text"), (3, "row", "has 2 fields, the header has 3"),
-        (4, "text", "is not valid UTF-8"), (6, "score", "should be a number, not text")]
+        (2, "score", "should be a number, not text"),
+        (3, "row", "has 2 fields, the header has 3"),
+        (4, "text", "is not valid UTF-8"),
+        (6, "score", "should be a number, not text"),
+    ]
     assert corpus.take([1]).to_pylist() == [{"id": "5", "text": "five", "score": " 2 "}]
 
 
@@ -115,12 +123,12 @@ def test_truncated_and_damaged_compression(tmp_path, name):
     half = raw.index(b"\n", len(raw) // 2) + 1
     packed = pack(raw[:half]) + pack(raw[half:])
     path = tmp_path / name
-    path.write_bytes(packed[:len(packed) * 3 // 4])
+    path.write_bytes(packed[: len(packed) * 3 // 4])
     with pytest.raises(InputError, match=r"file ends early: the compressed data is truncated; .*--on-bad skip"):
         list(Corpus.open(path).batches())
     corpus = Corpus.open(path, on_bad="skip")
     texts = [t for b in corpus.batches() for t in b.texts]
-    assert 2000 <= len(texts) < 4000 and texts == words[:len(texts)]
+    assert 2000 <= len(texts) < 4000 and texts == words[: len(texts)]
     [reject] = corpus.rejects().to_pylist()
     assert (reject["row"], reject["reason"].split(":")[0]) == (len(texts) + 1, "ends early")
     assert corpus.take([len(texts) - 1])["text"].to_pylist() == [texts[-1]]
@@ -215,8 +223,13 @@ def test_files_that_do_not_fit_together(tmp_path):
             list(Corpus.open(tmp_path, Columns(embedding="e"), on_bad).batches())
     fixed = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(3)), 3)
     with pytest.raises(InputError, match="vectors of 3 numbers, but of 2"):
-        Corpus.open([pa.table({"text": ["a"], "e": pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2)), 2)}),
-                     pa.table({"text": ["a"], "e": fixed})], Columns(embedding="e"))
+        Corpus.open(
+            [
+                pa.table({"text": ["a"], "e": pa.FixedSizeListArray.from_arrays(pa.array(np.ones(2)), 2)}),
+                pa.table({"text": ["a"], "e": fixed}),
+            ],
+            Columns(embedding="e"),
+        )
 
 
 def test_an_input_that_vanishes_or_changes_during_the_run(tmp_path):
@@ -246,8 +259,9 @@ def test_rows_to_take_are_checked(tmp_path):
 
 def test_duplicate_ids_name_both_places(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(lines({"id": "p", "text": "1"}, {"id": "q", "text": "2"}))
-    (tmp_path / "b.jsonl").write_bytes(lines({"id": "r", "text": "3"}, b"\n", {"id": "q", "text": "4"},
-                                             {"id": "p", "text": "5"}))
+    (tmp_path / "b.jsonl").write_bytes(
+        lines({"id": "r", "text": "3"}, b"\n", {"id": "q", "text": "4"}, {"id": "p", "text": "5"})
+    )
     corpus = Corpus.open(tmp_path)
     ids = [i for b in corpus.batches() for i in b.ids]
     with pytest.raises(InputError, match=r"id 'q' occurs twice: .*a\.jsonl line 2 and .*b\.jsonl line 3 \(2 rep"):

@@ -68,7 +68,7 @@ def test_length_of_rows_does_not_matter():
 
 
 def test_every_cluster_has_rows_even_from_a_start_that_repeats_one_direction():
-    x = np.concatenate([np.tile([1., 0, 0], (97, 1)), np.eye(3)]).astype(np.float32)
+    x = np.concatenate([np.tile([1.0, 0, 0], (97, 1)), np.eye(3)]).astype(np.float32)
     found = spherical_kmeans(x, 3, keys=keys_of(100))
     assert sorted(np.bincount(found.labels).tolist()) == [1, 1, 98]
 
@@ -81,7 +81,7 @@ def test_k_means_plus_plus_covers_rare_directions():
 
 
 def test_fewer_directions_than_clusters_end_without_error():
-    x = np.tile([[1., 0], [0, 1]], (10, 1)).astype(np.float32)
+    x = np.tile([[1.0, 0], [0, 1]], (10, 1)).astype(np.float32)
     found = spherical_kmeans(x, 5, keys=keys_of(20))
     assert np.allclose(found.similarity, 1)
 

@@ -21,7 +21,7 @@ def test_correlation_energy_closed_forms(rows, energy):
 
 def test_correlation_energy_is_twice_the_squared_correlations_of_the_example():
     correlations = np.corrcoef(A.T)[np.triu_indices(3, 1)]
-    np.testing.assert_allclose(correlations, [.8, .5976143, .1195229], atol=5e-8)
+    np.testing.assert_allclose(correlations, [0.8, 0.5976143, 0.1195229], atol=5e-8)
     assert correlation_energy(A) == pytest.approx(2 * (correlations**2).sum(), abs=1e-7)
 
 
@@ -37,7 +37,7 @@ def test_correlation_energy_ignores_shift_and_scale_of_columns_but_not_rotation(
     energy = correlation_energy(X)
     assert correlation_energy(X * [2, 5, -3, 10, 1] + 7) == pytest.approx(energy, rel=1e-6)
     Q = np.linalg.qr(rng.normal(size=(5, 5)))[0]
-    assert abs(correlation_energy(X @ Q) / energy - 1) > .01
+    assert abs(correlation_energy(X @ Q) / energy - 1) > 0.01
 
 
 def test_any_distinct_pair_has_the_same_correlation_energy_and_equal_rows_have_none(rng):
@@ -53,7 +53,7 @@ def test_a_column_that_is_constant_in_the_set_contributes_nothing(rng):
 
 
 def test_moment_energy_closed_forms():
-    U = np.array([[1, 0], [0, 1], [.6, .8], [-1, 0]])
+    U = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]])
     assert [moment_energy(U[:n]) for n in (1, 2, 3, 4)] == pytest.approx([1, 2, 5, 8.72])
 
 

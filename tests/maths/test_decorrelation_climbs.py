@@ -112,7 +112,7 @@ def test_float32_reaches_the_same_value(rng):
 
 
 def test_pool_unit_example():
-    U = np.array([[1, 0], [0, 1], [.6, .8], [-1, 0]])
+    U = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]])
     climb = PoolUnitClimb(U)
     ledger = Ledger(np.ones(4, bool), 4)
     found = ascend(climb, ledger, Scan(climb, ledger), first=0)
@@ -122,7 +122,7 @@ def test_pool_unit_example():
 
 
 def test_pool_unit_third_pick_is_a_tie_that_the_lowest_row_wins():
-    U = np.array([[1, 0], [0, 1], [.6, .8], [-1, 0]])
+    U = np.array([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]])
     climb = PoolUnitClimb(U)
     climb.add(0)
     climb.add(1)
@@ -143,7 +143,7 @@ def test_pool_unit_picks_equal_recomputation_and_scale_only_scales(rng):
 
 
 def test_pool_unit_costs_never_fall_and_lazy_picks_equal_the_scan(rng):
-    U = unit(rng.normal(size=(3000, 64)) @ np.diag(np.arange(1, 65) ** -.5))
+    U = unit(rng.normal(size=(3000, 64)) @ np.diag(np.arange(1, 65) ** -0.5))
     climb, last = PoolUnitClimb(U), np.zeros(3000)
     for row in range(30):
         climb.add(row)
@@ -221,7 +221,7 @@ def test_moment_relaxation_agrees_on_sets_and_is_a_concave_quadratic(rng):
     np.testing.assert_allclose(weighted_moment(U, m, block=7), U.T @ np.diag(m) @ U, rtol=1e-10, atol=1e-12)
     g, c = f.gradient(m), f.curvature(p)
     assert c > 0
-    for t in (1e-3, .5, -2.0):
+    for t in (1e-3, 0.5, -2.0):
         assert f.value(m + t * p) == pytest.approx(f.value(m) + t * (g @ p) - c * t * t, rel=1e-9)
 
 
@@ -242,12 +242,13 @@ def test_moment_relaxation_never_takes_an_excluded_row(rng):
 
 
 def test_raw_covariance_prefers_near_duplicates():
-    B = np.array([[0, 0], [1, 0], [0, 3], [2, 2], [.1, .1]])
+    B = np.array([[0, 0], [1, 0], [0, 3], [2, 2], [0.1, 0.1]])
     assert picks(CovarianceClimb(B - B.mean(axis=0)), 4, 0) == [0, 4, 1, 3]
 
 
-@pytest.mark.parametrize(("climb_of", "energy"), [(CovarianceClimb, covariance_energy),
-                                                  (ParticipationClimb, inverse_participation)])
+@pytest.mark.parametrize(
+    ("climb_of", "energy"), [(CovarianceClimb, covariance_energy), (ParticipationClimb, inverse_participation)]
+)
 def test_covariance_gains_equal_recomputation(rng, climb_of, energy):
     X = rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6))
     X -= X.mean(axis=0)
@@ -291,8 +292,12 @@ def test_equal_rows_are_no_accident_for_participation():
 # all of them
 
 
-ALL = {"per_set": lambda X: PerSetClimb(X, second="farthest"), "pool_unit": lambda X: PoolUnitClimb(unit(X)),
-       "covariance": CovarianceClimb, "participation": ParticipationClimb}
+ALL = {
+    "per_set": lambda X: PerSetClimb(X, second="farthest"),
+    "pool_unit": lambda X: PoolUnitClimb(unit(X)),
+    "covariance": CovarianceClimb,
+    "participation": ParticipationClimb,
+}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -309,7 +314,7 @@ def test_whole_pool_one_pick_and_permutation(rng, name):
 def test_pool_unit_ignores_rotation_and_row_scale(rng):
     X = rng.normal(size=(60, 6))
     Q = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    once, turned, scaled = (picks(PoolUnitClimb(unit(Y)), 15, 0) for Y in (X, X @ Q, X * rng.uniform(.1, 9, (60, 1))))
+    once, turned, scaled = (picks(PoolUnitClimb(unit(Y)), 15, 0) for Y in (X, X @ Q, X * rng.uniform(0.1, 9, (60, 1))))
     assert once == turned == scaled
 
 
@@ -322,21 +327,24 @@ def test_pool_unit_diversifies_where_official_per_set_stays_in_tight_groups():
     covered, cosines = [], []
     for seed in range(6):
         rng = np.random.default_rng(seed)
-        labels = rng.choice(100, 1024, p=rng.dirichlet(np.full(100, .3)))
-        X = (rng.normal(size=(100, 256))[labels] + .6 * rng.normal(size=(1024, 256))) / 16
+        labels = rng.choice(100, 1024, p=rng.dirichlet(np.full(100, 0.3)))
+        X = (rng.normal(size=(100, 256))[labels] + 0.6 * rng.normal(size=(1024, 256))) / 16
         copied = rng.integers(0, 896, 128)
-        X[896:], labels[896:] = X[copied] + .1 / 16 * rng.normal(size=(128, 256)), labels[copied]
+        X[896:], labels[896:] = X[copied] + 0.1 / 16 * rng.normal(size=(128, 256)), labels[copied]
         V, first = unit(X), int(rng.integers(1024))
-        rows = [rng.choice(1024, 16, replace=False), picks(PerSetClimb(X), 16, first),
-                picks(PerSetClimb(X, second="farthest"), 16, first),
-                picks(PoolUnitClimb(unit(X - X.mean(axis=0))), 16, first)]
+        rows = [
+            rng.choice(1024, 16, replace=False),
+            picks(PerSetClimb(X), 16, first),
+            picks(PerSetClimb(X, second="farthest"), 16, first),
+            picks(PoolUnitClimb(unit(X - X.mean(axis=0))), 16, first),
+        ]
         covered.append([len(set(labels[r])) for r in rows])
         cosines.append([np.abs(V[r] @ V[r].T - np.eye(16)).max() for r in rows])
     random, official, farthest, recommended = np.mean(covered, axis=0)
     assert official + 4 < random < recommended - 3
     assert recommended == farthest == 16
     random, official, farthest, recommended = np.mean(cosines, axis=0)
-    assert recommended < farthest < .2 < .5 < min(official, random)
+    assert recommended < farthest < 0.2 < 0.5 < min(official, random)
 
 
 # tensors
@@ -356,6 +364,7 @@ def test_tensors_give_what_arrays_give(rng):
                 array.add(row)
                 np.testing.assert_allclose(tensor.gains(), array.gains(), rtol=1e-10, atol=1e-13)
     B = U.reshape(4, 20, 7)
-    for got, expected in zip(greedy_batches(torch.from_numpy(B), 6, np.arange(4)), greedy_batches(B, 6, np.arange(4)),
-                             strict=True):
+    for got, expected in zip(
+        greedy_batches(torch.from_numpy(B), 6, np.arange(4)), greedy_batches(B, 6, np.arange(4)), strict=True
+    ):
         np.testing.assert_allclose(got, expected, rtol=1e-12)

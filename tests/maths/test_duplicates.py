@@ -9,7 +9,7 @@ from harmonia.maths.duplicates import duplicate_groups, earlier_similarity, eps_
 
 def chain():
     """Rows a, b, c with cos ab = .97, bc = .97, ac = .89."""
-    gram = np.array([[1, .97, .89], [.97, 1, .97], [.89, .97, 1]])
+    gram = np.array([[1, 0.97, 0.89], [0.97, 1, 0.97], [0.89, 0.97, 1]])
     return np.linalg.cholesky(gram).astype(np.float32)
 
 
@@ -34,9 +34,9 @@ def slow_independent(x, labels, rank, eps):
 
 
 def test_a_chain_keeps_its_first_row_or_both_ends():
-    x, labels, rank = chain(), np.zeros(3, int), np.arange(3.)
+    x, labels, rank = chain(), np.zeros(3, int), np.arange(3.0)
     official = earlier_similarity(x, labels, rank)
-    np.testing.assert_allclose(official, [-np.inf, .97, .97], atol=1e-6)
+    np.testing.assert_allclose(official, [-np.inf, 0.97, 0.97], atol=1e-6)
     assert np.flatnonzero(~exceeds(official, 0.05)).tolist() == [0]
     assert np.flatnonzero(~exceeds(independent(x, labels, rank, 0.05), 0.05)).tolist() == [0, 2]
 
@@ -58,15 +58,15 @@ def test_agrees_with_a_double_loop_whatever_the_block(block, monkeypatch):
 def test_the_first_of_a_cluster_is_always_kept_so_a_cluster_of_one_is_too():
     x = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
     labels = np.repeat(np.arange(10), 3)
-    kept = ~exceeds(earlier_similarity(x, labels, np.arange(30.)), 2.0)
+    kept = ~exceeds(earlier_similarity(x, labels, np.arange(30.0)), 2.0)
     assert np.flatnonzero(kept).tolist() == list(range(0, 30, 3))
-    assert np.isneginf(earlier_similarity(x, np.arange(30), np.arange(30.))).all()
+    assert np.isneginf(earlier_similarity(x, np.arange(30), np.arange(30.0))).all()
 
 
 def test_eps_zero_removes_nothing_not_even_exact_copies_and_a_little_more_removes_the_copies():
     x = np.random.default_rng(0).normal(size=(50, 16)).astype(np.float32)
     x = np.concatenate([x, x * 3])
-    similarity = earlier_similarity(x, np.zeros(100, int), np.arange(100.))
+    similarity = earlier_similarity(x, np.zeros(100, int), np.arange(100.0))
     assert not exceeds(similarity, 0.0).any()
     assert np.flatnonzero(exceeds(similarity, 1e-5)).tolist() == list(range(50, 100))
 
@@ -75,7 +75,7 @@ def test_eps_zero_removes_nothing_not_even_exact_copies_and_a_little_more_remove
 @settings(max_examples=50, deadline=None)
 def test_the_removed_set_grows_with_eps(seed, one, two):
     x = np.random.default_rng(seed).normal(size=(20, 3)).astype(np.float32)
-    similarity = earlier_similarity(x, np.zeros(20, int), np.arange(20.))
+    similarity = earlier_similarity(x, np.zeros(20, int), np.arange(20.0))
     small, large = sorted((one, two))
     assert not (exceeds(similarity, small) & ~exceeds(similarity, large)).any()
 
@@ -85,14 +85,14 @@ def test_the_removed_set_grows_with_eps(seed, one, two):
 def test_independent_keeps_a_maximal_set_without_near_pairs(seed, eps):
     x = np.random.default_rng(seed).normal(size=(25, 3)).astype(np.float32)
     labels = np.arange(25) % 2
-    kept = ~exceeds(independent(x, labels, np.arange(25.), eps), eps)
+    kept = ~exceeds(independent(x, labels, np.arange(25.0), eps), eps)
     unit = x.astype(np.float64) / np.linalg.norm(x, axis=1, keepdims=True)
     near = (unit @ unit.T > 1 - eps + 1e-6) & (labels[:, None] == labels) & ~np.eye(25, dtype=bool)
     assert not near[np.ix_(kept, kept)].any()
     near_loose = (unit @ unit.T > 1 - eps - 1e-6) & (labels[:, None] == labels)
     assert near_loose[np.ix_(~kept, kept)].any(axis=1).all()
     # whatever the official rule keeps, the independent rule keeps as well
-    official = ~exceeds(earlier_similarity(x, labels, np.arange(25.)), eps)
+    official = ~exceeds(earlier_similarity(x, labels, np.arange(25.0)), eps)
     assert not (official & ~kept).any()
 
 
@@ -100,7 +100,7 @@ def test_independent_keeps_a_maximal_set_without_near_pairs(seed, eps):
 @settings(max_examples=50, deadline=None)
 def test_eps_for_leaves_the_wanted_share_by_the_cached_maxima(seed, wanted):
     x = np.random.default_rng(seed).normal(size=(20, 4)).astype(np.float32)
-    similarity = earlier_similarity(x, np.arange(20) % 3, np.arange(20.))
+    similarity = earlier_similarity(x, np.arange(20) % 3, np.arange(20.0))
     eps = eps_for(similarity, wanted / 20)
     assert (~exceeds(similarity, eps)).sum() == wanted
 
@@ -124,6 +124,7 @@ def test_groups_are_the_connected_components_with_their_mean_cosine(monkeypatch)
 @settings(max_examples=40, deadline=None)
 def test_groups_agree_with_components_of_the_full_graph(seed, threshold):
     from scipy.sparse.csgraph import connected_components
+
     x = np.random.default_rng(seed).normal(size=(30, 3))
     labels = np.arange(30) % 2
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -140,7 +141,7 @@ def test_groups_agree_with_components_of_the_full_graph(seed, threshold):
 def test_a_chain_is_one_group_with_the_mean_of_all_its_pairs():
     (group,) = duplicate_groups(chain(), np.zeros(3, int), 0.95)
     assert group.rows.tolist() == [0, 1, 2]
-    assert group.similarity == pytest.approx((.97 + .97 + .89) / 3, abs=1e-6)
+    assert group.similarity == pytest.approx((0.97 + 0.97 + 0.89) / 3, abs=1e-6)
 
 
 def test_exact_copies_form_a_group_at_threshold_one():

@@ -11,8 +11,9 @@ def test_a_step_is_found_exactly(before, after, low, rise):
     assert elbow(np.repeat([low + rise, low], [before, after])) == before
 
 
-@given(st.lists(st.integers(-100, 100), min_size=2, max_size=50), st.sampled_from([0.25, 2.0, 64.0]),
-       st.integers(-50, 50))
+@given(
+    st.lists(st.integers(-100, 100), min_size=2, max_size=50), st.sampled_from([0.25, 2.0, 64.0]), st.integers(-50, 50)
+)
 def test_scale_and_shift_of_the_gains_do_not_matter(gains, scale, shift):
     gains = np.array(gains, float)
     assert elbow(scale * gains + shift) == elbow(gains)

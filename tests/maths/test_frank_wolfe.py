@@ -11,6 +11,7 @@ def top(k):
         mask = np.zeros(len(gradient))
         mask[np.argsort(-gradient, kind="stable")[:k]] = 1
         return mask
+
     return oracle
 
 
@@ -20,8 +21,18 @@ def quadratic(seed, n, k, **settings):
     root, b = random.normal(size=(n, 3)), random.normal(size=n)
     A = root @ root.T / k
     f = lambda m: float(b @ m - m @ A @ m)  # noqa: E731
-    return f, A, maximise(f, lambda m: b - 2 * A @ m, lambda p: float(p @ A @ p), top(k), top(k)(b),
-                          **{"tolerance": 1e-9, "iterations": 500, **settings})
+    return (
+        f,
+        A,
+        maximise(
+            f,
+            lambda m: b - 2 * A @ m,
+            lambda p: float(p @ A @ p),
+            top(k),
+            top(k)(b),
+            **{"tolerance": 1e-9, "iterations": 500, **settings},
+        ),
+    )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -47,8 +58,15 @@ def test_a_linear_function_is_solved_at_its_first_vertex():
 
 def test_the_line_step_is_the_exact_maximum():
     """One coordinate pair: f(m) = m0 - 2 m0^2 over m0 + m1 = 1 peaks at m0 = 1/4 in one step."""
-    found = maximise(lambda m: m[0] - 2 * m[0]**2, lambda m: np.array([1 - 4 * m[0], 0]), lambda p: 2 * p[0]**2,
-                     top(1), np.array([0.0, 1]), tolerance=1e-12, iterations=50)
+    found = maximise(
+        lambda m: m[0] - 2 * m[0] ** 2,
+        lambda m: np.array([1 - 4 * m[0], 0]),
+        lambda p: 2 * p[0] ** 2,
+        top(1),
+        np.array([0.0, 1]),
+        tolerance=1e-12,
+        iterations=50,
+    )
     np.testing.assert_allclose(found.m, [0.25, 0.75])
     assert found.value == pytest.approx(0.125) and found.iterations == 2
 

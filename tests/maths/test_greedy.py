@@ -91,8 +91,9 @@ def test_small_samples_lose_little_and_repeat():
     assert found.gains.sum() > 0.9 * scanned.gains.sum()
 
 
-@pytest.mark.parametrize("search", [Scan, Lazy,
-                                    lambda c, ledger: Sampled(c, ledger, np.arange(4), 1, np.random.default_rng)])
+@pytest.mark.parametrize(
+    "search", [Scan, Lazy, lambda c, ledger: Sampled(c, ledger, np.arange(4), 1, np.random.default_rng)]
+)
 def test_rows_of_gain_minus_infinity_are_never_taken(search):
     class Excluding(Coverage):
         def gains(self, rows=None):

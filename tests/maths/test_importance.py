@@ -8,13 +8,13 @@ from harmonia.maths.importance import frequencies, log_ratios
 
 
 def test_the_weight_is_the_sum_over_ngrams():
-    ratios = log_ratios(np.array([.8, .2]), np.array([.5, .5]))
+    ratios = log_ratios(np.array([0.8, 0.2]), np.array([0.5, 0.5]))
     assert np.array([3, 1]) @ ratios == pytest.approx(0.493720, abs=5e-7)
     assert np.array([3, 1]) @ ratios == pytest.approx(3 * np.log(1.6) + np.log(0.4), abs=1e-6)
 
 
 def test_an_ngram_that_the_target_never_shows_costs_eighteen_nats():
-    ratios = log_ratios(frequencies(np.array([5, 0])), np.array([0., 1.]))
+    ratios = log_ratios(frequencies(np.array([5, 0])), np.array([0.0, 1.0]))
     assert ratios[1] == pytest.approx(np.log(1e-8), abs=1e-6)
     smooth = log_ratios(frequencies(np.array([5, 0]), 1.0), np.array([0.5, 0.5]))
     assert smooth[1] == pytest.approx(np.log(2 / 7), abs=1e-6)

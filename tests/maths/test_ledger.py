@@ -22,9 +22,12 @@ def test_greedy_over_the_ledger_is_the_best_bounded_set(seed, amount, low0, low1
     random = np.random.default_rng(seed)
     scores, sources = random.permutation(8).astype(float), np.array([0, 0, 0, 1, 1, 1, 2, 2])
     low, most = np.array([low0, low1, 0]), np.array([max(high, low0), 3, 2])
-    feasible = [s for s in itertools.combinations(range(8), amount)
-                if (np.bincount(sources[list(s)], minlength=3) >= low).all()
-                and (np.bincount(sources[list(s)], minlength=3) <= most).all()]
+    feasible = [
+        s
+        for s in itertools.combinations(range(8), amount)
+        if (np.bincount(sources[list(s)], minlength=3) >= low).all()
+        and (np.bincount(sources[list(s)], minlength=3) <= most).all()
+    ]
     if not feasible:
         return
     best = max(feasible, key=lambda s: scores[list(s)].sum())
@@ -44,8 +47,9 @@ def test_tokens_stop_at_the_document_that_reaches_the_budget(costs, data):
 
 def test_a_floor_in_tokens_is_reached_by_the_document_that_crosses_it():
     costs, sources = np.array([50, 50, 30, 30]), np.array([0, 0, 1, 1])
-    taken = spend(np.array([9.0, 8, 2, 1]), Ledger(np.ones(4, bool), 100, costs=costs, sources=sources,
-                                                   low=np.array([0, 40])))
+    taken = spend(
+        np.array([9.0, 8, 2, 1]), Ledger(np.ones(4, bool), 100, costs=costs, sources=sources, low=np.array([0, 40]))
+    )
     assert costs[taken][sources[taken] == 1].sum() == 60
     assert taken == [0, 1, 2, 3]
 

@@ -19,20 +19,20 @@ def test_numbers():
 
 @given(simplex, losses, st.floats(0, 3), st.floats(0, 1))
 def test_stays_on_the_simplex_above_the_smoothing(weights, excess, eta, smoothing):
-    after = mirror_step(weights, excess[:len(weights)], eta, smoothing)
+    after = mirror_step(weights, excess[: len(weights)], eta, smoothing)
     assert after.sum() == pytest.approx(1, abs=1e-12)
     assert (after >= smoothing / len(weights) - 1e-15).all()
 
 
 @given(simplex, losses, st.floats(-3, 3))
 def test_a_common_excess_cancels(weights, excess, shift):
-    own = excess[:len(weights)]
+    own = excess[: len(weights)]
     np.testing.assert_allclose(mirror_step(weights, own), mirror_step(weights, own + shift), rtol=1e-10)
 
 
 @given(simplex, losses, losses)
 def test_without_smoothing_steps_add_up(weights, a, b):
-    a, b = a[:len(weights)], b[:len(weights)]
+    a, b = a[: len(weights)], b[: len(weights)]
     twice = mirror_step(mirror_step(weights, a, 0.5, 0.0), b, 0.5, 0.0)
     np.testing.assert_allclose(twice, mirror_step(weights, a + b, 0.5, 0.0), rtol=1e-9)
 
@@ -40,9 +40,11 @@ def test_without_smoothing_steps_add_up(weights, a, b):
 @given(simplex, losses)
 def test_is_the_minimiser_of_linear_plus_divergence(weights, excess):
     """argmin over the simplex of -eta l.a + KL(a | weights): no feasible move lowers it."""
-    own = excess[:len(weights)]
+    own = excess[: len(weights)]
+
     def cost(a):
         return -own @ a + (a * np.log(a / weights)).sum()
+
     best = mirror_step(weights, own, 1.0, 0.0)
     for other in (weights, np.full(len(weights), 1 / len(weights)), np.roll(weights, 1)):
         assert cost(best) <= cost(other) + 1e-9

@@ -29,7 +29,7 @@ def test_equals_a_full_sort_whatever_the_blocks(seed, n, queries, block, data):
     similarities = random.integers(0, 4, size=(queries, n)).astype(float)
     best = NearestRows(queries, k)
     for start in range(0, n, block):
-        best.update(similarities[:, start:start + block])
+        best.update(similarities[:, start : start + block])
     expected = np.argsort(-similarities, axis=1, kind="stable")[:, :k]
     assert np.array_equal(best.rows(), expected)
 
@@ -40,7 +40,7 @@ def test_block_size_changes_nothing(block, monkeypatch):
     random = np.random.default_rng(0)
     pool, targets = random.normal(size=(90, 5)), random.normal(size=(6, 5))
     whole = neighbour_votes(targets, [pool], 7, np.float32)
-    cut = neighbour_votes(targets, (pool[i:i + block] for i in range(0, 90, block)), 7, np.float32)
+    cut = neighbour_votes(targets, (pool[i : i + block] for i in range(0, 90, block)), 7, np.float32)
     assert np.array_equal(whole.neighbours, cut.neighbours)
     assert np.array_equal(whole.means, cut.means)
     assert whole.counts.sum() == 6 * 7

@@ -20,7 +20,7 @@ class SlowKneserNey:
         for text in texts:
             symbols = [256] * (order - 1) + list(text.encode())
             for end in range(order - 1, len(symbols)):
-                top[tuple(symbols[end - order + 1:end + 1])] += 1
+                top[tuple(symbols[end - order + 1 : end + 1])] += 1
         self.tables = [top]
         for _ in range(order - 1):
             self.tables.append(Counter(gram[1:] for gram in self.tables[-1]))
@@ -49,8 +49,10 @@ class SlowKneserNey:
 
     def bits(self, text):
         symbols = [256] * (self.order - 1) + list(text.encode())
-        return -sum(math.log2(self.probability(tuple(symbols[e - self.order + 1:e + 1]), self.order))
-                    for e in range(self.order - 1, len(symbols)))
+        return -sum(
+            math.log2(self.probability(tuple(symbols[e - self.order + 1 : e + 1]), self.order))
+            for e in range(self.order - 1, len(symbols))
+        )
 
 
 TEXTS = ["the cat sat on the mat", "the dog sat on the log", "", "a cat and a dog", "höher"]

@@ -50,7 +50,9 @@ def test_softmax_cancels_against_the_group_baseline():
 
 
 def test_plackett_luce_gradient_of_one_ordered_draw():
-    np.testing.assert_allclose(plackett_luce_gradient(np.zeros(3), np.array([[0, 1]]), np.ones(1)), [2/3, 1/6, -5/6])
+    np.testing.assert_allclose(
+        plackett_luce_gradient(np.zeros(3), np.array([[0, 1]]), np.ones(1)), [2 / 3, 1 / 6, -5 / 6]
+    )
 
 
 @given(st.integers(0, 10**6), st.integers(2, 7), st.data())
@@ -62,8 +64,12 @@ def test_plackett_luce_gradient_equals_finite_differences(seed, n, data):
     gradient = plackett_luce_gradient(logits, sets, advantages)
     for i in range(n):
         step = np.eye(n)[i] * 1e-5
-        slope = np.mean([a * (log_plackett_luce(logits + step, s) - log_plackett_luce(logits - step, s)) / 2e-5
-                         for a, s in zip(advantages, sets, strict=True)])
+        slope = np.mean(
+            [
+                a * (log_plackett_luce(logits + step, s) - log_plackett_luce(logits - step, s)) / 2e-5
+                for a, s in zip(advantages, sets, strict=True)
+            ]
+        )
         assert gradient[i] == pytest.approx(slope, abs=1e-6)
     assert abs(gradient.sum()) < 1e-9
 

@@ -87,15 +87,20 @@ def test_quotas_of_billions_of_tokens_are_exact_in_their_sum():
     assert (result <= sizes).all()
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: tempered_shares(np.array([1, 2]), 1.5), r"exponent of tempered quotas is 1.5; it lies in \[0, 1\]"),
-    (lambda: tempered_shares(np.array([0, 0]), 0.5), "at least one of them not empty"),
-    (lambda: quotas(np.array([0, 0]), np.array([3, 3]), 2), "not all of them 0"),
-    (lambda: quotas(np.array([1, np.nan]), np.array([3, 3]), 2), "shares must be finite"),
-    (lambda: quotas(np.array([1, 0]), np.array([3, 3]), 5), "sources with a share hold 3, but the budget is 5"),
-    (lambda: quotas(np.array([1, 1]), np.array([3, 3]), 5, low=np.array([4, 0])),
-     "floor of source 0 is 4 documents, but only 3 can be chosen there"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: tempered_shares(np.array([1, 2]), 1.5), r"exponent of tempered quotas is 1.5; it lies in \[0, 1\]"),
+        (lambda: tempered_shares(np.array([0, 0]), 0.5), "at least one of them not empty"),
+        (lambda: quotas(np.array([0, 0]), np.array([3, 3]), 2), "not all of them 0"),
+        (lambda: quotas(np.array([1, np.nan]), np.array([3, 3]), 2), "shares must be finite"),
+        (lambda: quotas(np.array([1, 0]), np.array([3, 3]), 5), "sources with a share hold 3, but the budget is 5"),
+        (
+            lambda: quotas(np.array([1, 1]), np.array([3, 3]), 5, low=np.array([4, 0])),
+            "floor of source 0 is 4 documents, but only 3 can be chosen there",
+        ),
+    ],
+)
 def test_bad_quotas_say_what_is_wrong(call, message):
     with pytest.raises(InputError, match=message):
         call()
@@ -105,11 +110,11 @@ def test_bad_quotas_say_what_is_wrong(call, message):
 
 
 def test_equal_scores_go_to_the_lowest_row():
-    assert bounded_top(np.array([1., 2, 2, 1, 2]), 4).tolist() == [1, 2, 4, 0]
+    assert bounded_top(np.array([1.0, 2, 2, 1, 2]), 4).tolist() == [1, 2, 4, 0]
 
 
 def test_a_floor_takes_the_best_of_its_source_and_the_order_stays_by_score():
-    scores, sources = np.array([9., 1, 8, 2, 7]), np.array([0, 1, 0, 1, 0])
+    scores, sources = np.array([9.0, 1, 8, 2, 7]), np.array([0, 1, 0, 1, 0])
     assert bounded_top(scores, 3, sources=sources, low=np.array([0, 1])).tolist() == [0, 2, 3]
     assert bounded_top(scores, 3, sources=sources, high=np.array([1, 9])).tolist() == [0, 3, 1]
 
@@ -125,17 +130,17 @@ def test_documents_of_minus_infinity_are_never_taken_and_the_error_counts_the_re
 
 def test_shares_that_are_no_whole_documents_stay_feasible():
     sources = np.repeat([0, 1, 2], 10)
-    rows = bounded_top(np.arange(30.), 10, sources=sources, low=np.full(3, 10 / 3), high=np.full(3, 10 / 3))
+    rows = bounded_top(np.arange(30.0), 10, sources=sources, low=np.full(3, 10 / 3), high=np.full(3, 10 / 3))
     assert np.bincount(sources[rows]).tolist() == [4, 3, 3]
     # one part of a document counts as a whole one where there is room for it
-    assert np.bincount(sources[bounded_top(np.arange(30.), 10, sources=sources, low=np.array([.5, 0, 0]))])[0] == 1
+    assert np.bincount(sources[bounded_top(np.arange(30.0), 10, sources=sources, low=np.array([0.5, 0, 0]))])[0] == 1
 
 
 @given(st.data())
 @settings(max_examples=300, deadline=None)
 def test_bounded_top_is_the_exact_optimum(data):
     n = data.draw(st.integers(1, 8))
-    scores = np.array(data.draw(st.lists(st.sampled_from([-np.inf, -2., 0., 0.5, 1., 3.]), min_size=n, max_size=n)))
+    scores = np.array(data.draw(st.lists(st.sampled_from([-np.inf, -2.0, 0.0, 0.5, 1.0, 3.0]), min_size=n, max_size=n)))
     sources = np.array(data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)))
     high = np.array([data.draw(st.integers(0, 4)) for _ in range(3)])
     low = np.array([data.draw(st.integers(0, int(h))) for h in high])
@@ -168,7 +173,7 @@ def test_a_smaller_budget_is_a_prefix_of_a_larger(scores, data):
 
 
 def test_tokens_include_the_document_that_crosses_the_budget():
-    scores, costs = np.array([4., 3, 2, 1]), np.array([10, 10, 10, 10])
+    scores, costs = np.array([4.0, 3, 2, 1]), np.array([10, 10, 10, 10])
     assert bounded_top(scores, 20, costs=costs).tolist() == [0, 1]
     assert bounded_top(scores, 21, costs=costs).tolist() == [0, 1, 2]
     with pytest.raises(InputError, match=r"budget is 41 tokens, but only 4 of 4 documents \(40 tokens\)"):
@@ -186,7 +191,7 @@ def test_token_bounds_are_exceeded_by_less_than_one_document(data):
     sources = np.array(data.draw(st.lists(st.integers(0, 1), min_size=n, max_size=n)))
     held = np.bincount(sources, weights=costs, minlength=2)
     amount = data.draw(st.integers(1, int(held.sum())))
-    low = np.array([data.draw(st.floats(0, 0.4)) * amount, 0.])
+    low = np.array([data.draw(st.floats(0, 0.4)) * amount, 0.0])
     high = np.array([np.inf, data.draw(st.floats(0.5, 1)) * amount])
     if low[0] > held[0] or min(high[1], held[1]) + held[0] < amount:
         return
@@ -211,19 +216,30 @@ def test_documents_are_tokens_of_cost_one(data):
     assert one.tolist() == bounded_top(scores, amount, sources=sources, low=low, costs=np.ones(n, np.int64)).tolist()
 
 
-@pytest.mark.parametrize(("arguments", "message"), [
-    ({"scores": np.array([1., np.nan]), "amount": 1}, "score of row 1 is nan"),
-    ({"scores": np.array([1.]), "amount": 0}, "budget is 0; give at least 1"),
-    ({"scores": np.array([1., 2]), "amount": 2, "sources": np.array([0, 1]), "high": np.array([1, 0])},
-     "ceilings add up to 1, but the budget is 2"),
-    ({"scores": np.array([1., 2]), "amount": 2, "sources": np.array([0, 0]), "high": np.array([1, 1])},
-     "ceilings leave 1 documents, but the budget is 2"),
-    ({"scores": np.array([1., 2]), "amount": 1, "low": np.array([1, 0])}, "need the source of each document"),
-    ({"scores": np.array([1., 2]), "amount": 1, "sources": np.array([0, 3]), "low": np.array([1, 0])},
-     "bounds are given for 2 sources, but the documents name source 3"),
-    ({"scores": np.array([1., 2]), "amount": 1, "sources": np.array([0, 1]), "low": np.array([1, 1])},
-     "floors add up to 2, but the budget is 1"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scores": np.array([1.0, np.nan]), "amount": 1}, "score of row 1 is nan"),
+        ({"scores": np.array([1.0]), "amount": 0}, "budget is 0; give at least 1"),
+        (
+            {"scores": np.array([1.0, 2]), "amount": 2, "sources": np.array([0, 1]), "high": np.array([1, 0])},
+            "ceilings add up to 1, but the budget is 2",
+        ),
+        (
+            {"scores": np.array([1.0, 2]), "amount": 2, "sources": np.array([0, 0]), "high": np.array([1, 1])},
+            "ceilings leave 1 documents, but the budget is 2",
+        ),
+        ({"scores": np.array([1.0, 2]), "amount": 1, "low": np.array([1, 0])}, "need the source of each document"),
+        (
+            {"scores": np.array([1.0, 2]), "amount": 1, "sources": np.array([0, 3]), "low": np.array([1, 0])},
+            "bounds are given for 2 sources, but the documents name source 3",
+        ),
+        (
+            {"scores": np.array([1.0, 2]), "amount": 1, "sources": np.array([0, 1]), "low": np.array([1, 1])},
+            "floors add up to 2, but the budget is 1",
+        ),
+    ],
+)
 def test_bad_bounds_say_what_is_wrong(arguments, message):
     scores, amount = arguments.pop("scores"), arguments.pop("amount")
     with pytest.raises(InputError, match=message):

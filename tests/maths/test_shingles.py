@@ -10,7 +10,7 @@ texts = st.lists(st.sampled_from("abc"), max_size=25).map(" ".join)
 def slow_set(text, width):
     words = text.lower().split()
     width = min(width, len(words))
-    return {tuple(words[i:i + width]) for i in range(len(words) - width + 1)} if words else set()
+    return {tuple(words[i : i + width]) for i in range(len(words) - width + 1)} if words else set()
 
 
 def slow_similarity(a, b, width):

@@ -16,7 +16,7 @@ from harmonia.maths.pairwise_similarity import PairwiseClimb, PairwiseRelaxation
 from harmonia.maths.scaled_rows import ScaledRows
 
 # unit rows with this kernel
-K = np.array([[1, .5, 0], [.5, 1, .5], [0, .5, 1]])
+K = np.array([[1, 0.5, 0], [0.5, 1, 0.5], [0, 0.5, 1]])
 Z3 = np.linalg.cholesky(K)
 
 
@@ -41,8 +41,9 @@ def slow_gains(value, n, chosen):
 # pairwise similarity
 
 
-@pytest.mark.parametrize(("rows", "value"), [([[1, 0], [0, 1]], 1), ([[1, 0], [1, 0]], 0), ([[1, 0], [-1, 0]], 2),
-                                             ([[1, 0]], 1)])
+@pytest.mark.parametrize(
+    ("rows", "value"), [([[1, 0], [0, 1]], 1), ([[1, 0], [1, 0]], 0), ([[1, 0], [-1, 0]], 2), ([[1, 0]], 1)]
+)
 def test_pairwise_diversity_of_two_rows(rows, value):
     assert pairwise_diversity(np.array(rows, float)) == value
 
@@ -76,7 +77,7 @@ def test_pairwise_relaxation_agrees_on_sets_and_is_a_concave_quadratic(rng):
     m, p = rng.random(30), rng.normal(size=30)
     g, c = f.gradient(m), f.curvature(p)
     assert c >= 0
-    for t in (1e-3, .5, -2.0):
+    for t in (1e-3, 0.5, -2.0):
         assert f.value(m + t * p) == pytest.approx(f.value(m) + t * (g @ p) - c * t * t, rel=1e-9)
 
 
@@ -87,7 +88,7 @@ def test_facility_location_example():
     for search in (Scan, Lazy):
         found = climbed(FacilityLocationClimb(Z3), 3, search)
         assert found.rows.tolist() == [1, 0, 2]
-        np.testing.assert_allclose(found.gains, [2, .5, .5], rtol=1e-12)
+        np.testing.assert_allclose(found.gains, [2, 0.5, 0.5], rtol=1e-12)
 
 
 @pytest.mark.parametrize("kernel_bytes", [0, 2**27])
@@ -177,12 +178,12 @@ def test_a_row_is_its_own_neighbour_among_duplicates():
 
 
 def test_graph_cut_example():
-    found = climbed(GraphCutClimb(Z3, .4), 2)
+    found = climbed(GraphCutClimb(Z3, 0.4), 2)
     assert found.rows.tolist() == [1, 0]
-    np.testing.assert_allclose(found.gains, [1.6, .7], rtol=1e-12)
+    np.testing.assert_allclose(found.gains, [1.6, 0.7], rtol=1e-12)
 
 
-@pytest.mark.parametrize("redundancy", [0, .4, 2.0])
+@pytest.mark.parametrize("redundancy", [0, 0.4, 2.0])
 def test_graph_cut_gains_equal_the_kernel_definition(rng, redundancy):
     Z = unit(rng.normal(size=(70, 6)))
     S = Z @ Z.T
@@ -209,7 +210,7 @@ def test_graph_cut_without_redundancy_is_modular(rng):
 
 def test_log_det_example():
     X = np.array([[1.0, 0], [1, 0]])
-    np.testing.assert_allclose(climbed(LogDetClimb(X), 2).gains, [.693147, .405465], atol=5e-7)
+    np.testing.assert_allclose(climbed(LogDetClimb(X), 2).gains, [0.693147, 0.405465], atol=5e-7)
 
 
 @pytest.mark.parametrize("ridge", [0, 1e-3, 1, 10])
@@ -252,8 +253,8 @@ def test_without_a_ridge_picks_beyond_the_dimension_have_the_floor_as_gain(rng):
 
 def test_more_rows_than_dimensions_use_the_small_side(rng):
     X = rng.normal(size=(20, 3))
-    slow = np.linalg.slogdet(X @ X.T + .5 * np.eye(20))[1]
-    assert log_dets(X, np.arange(20)[None], .5)[0] == pytest.approx(slow, rel=1e-9)
+    slow = np.linalg.slogdet(X @ X.T + 0.5 * np.eye(20))[1]
+    assert log_dets(X, np.arange(20)[None], 0.5)[0] == pytest.approx(slow, rel=1e-9)
 
 
 # leverage
@@ -273,9 +274,9 @@ def test_leverage_scores_equal_the_inverse(rng, ridge):
 
 def test_leverage_is_greedy_for_the_log_determinant(rng):
     X = rng.normal(size=(60, 9))
-    by_leverage, by_volume = climbed(LeverageClimb(X, .3), 30), climbed(LogDetClimb(X, .3), 30)
+    by_leverage, by_volume = climbed(LeverageClimb(X, 0.3), 30), climbed(LogDetClimb(X, 0.3), 30)
     assert by_leverage.rows.tolist() == by_volume.rows.tolist()
-    np.testing.assert_allclose(by_leverage.gains, by_volume.gains - np.log(.3), rtol=1e-9)
+    np.testing.assert_allclose(by_leverage.gains, by_volume.gains - np.log(0.3), rtol=1e-9)
 
 
 def test_leverages_of_a_full_set_add_up_to_the_effective_dimension(rng):
@@ -289,10 +290,14 @@ def test_leverages_of_a_full_set_add_up_to_the_effective_dimension(rng):
 
 # all of them
 
-ALL = {"pairwise": lambda Z: PairwiseClimb(Z, 10), "facility location": FacilityLocationClimb,
-       "neighbours": lambda Z: NeighbourCoverageClimb(*nearest_neighbours(Z, 12)),
-       "graph cut": lambda Z: GraphCutClimb(Z, .4),
-       "log-det": LogDetClimb, "leverage": LeverageClimb}
+ALL = {
+    "pairwise": lambda Z: PairwiseClimb(Z, 10),
+    "facility location": FacilityLocationClimb,
+    "neighbours": lambda Z: NeighbourCoverageClimb(*nearest_neighbours(Z, 12)),
+    "graph cut": lambda Z: GraphCutClimb(Z, 0.4),
+    "log-det": LogDetClimb,
+    "leverage": LeverageClimb,
+}
 
 
 @pytest.mark.parametrize("name", ALL)

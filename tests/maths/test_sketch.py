@@ -20,10 +20,10 @@ def slow_words(text):
 
 def slow_counts(text, words, characters):
     tokens = slow_words(text)
-    found = Counter(tuple(tokens[i:i + n]) for n in range(1, words + 1) for i in range(len(tokens) - n + 1))
+    found = Counter(tuple(tokens[i : i + n]) for n in range(1, words + 1) for i in range(len(tokens) - n + 1))
     raw = text.lower().encode("utf-8", "surrogatepass")
     if characters:
-        found += Counter(raw[i:i + characters] for i in range(len(raw) - characters + 1))
+        found += Counter(raw[i : i + characters] for i in range(len(raw) - characters + 1))
     return found
 
 
@@ -90,7 +90,9 @@ def test_error_falls_with_the_dimension():
     texts = [" ".join(f"w{i}" for i in range(200)), " ".join(f"v{i}" for i in range(200))]
     counts = ngram_counts(texts, 1)
     weights = np.full(len(counts.count), 200**-0.5)
-    errors = {d: np.std([z[0] @ z[1] for z in (sparse_projection(counts, weights, 2, d, seed) for seed in range(200))])
-              for d in (64, 256)}
+    errors = {
+        d: np.std([z[0] @ z[1] for z in (sparse_projection(counts, weights, 2, d, seed) for seed in range(200))])
+        for d in (64, 256)
+    }
     assert errors[64] == pytest.approx(1 / 8, rel=0.2)
     assert errors[256] == pytest.approx(1 / 16, rel=0.2)

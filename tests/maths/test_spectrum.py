@@ -20,7 +20,7 @@ def rng():
 
 @pytest.mark.parametrize("block", [1, 7, 100, 1000])
 def test_streamed_scatter_is_the_covariance_whatever_the_block(rng, block):
-    X = rng.normal(size=(300, 5)) * [1, 10, .1, 3, 1] + 1e4
+    X = rng.normal(size=(300, 5)) * [1, 10, 0.1, 3, 1] + 1e4
     scatter = Scatter.of(X, block)
     np.testing.assert_allclose(scatter.mean, X.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(scatter.covariance(), np.cov(X.T), rtol=1e-8)
@@ -70,8 +70,9 @@ def test_uniformity_is_the_frobenius_identity_and_rotations_do_not_matter(rng):
     assert eigen_uniformity(spectrum) == pytest.approx((R**2).sum() - 6)
     assert participation_ratio(spectrum) == pytest.approx(36 / (R**2).sum())
     Q = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-    np.testing.assert_allclose(eigenvalues(Scatter.of(X @ Q).covariance()), eigenvalues(Scatter.of(X).covariance()),
-                               rtol=1e-9)
+    np.testing.assert_allclose(
+        eigenvalues(Scatter.of(X @ Q).covariance()), eigenvalues(Scatter.of(X).covariance()), rtol=1e-9
+    )
 
 
 def test_dominance_grows_to_one(rng):

@@ -23,8 +23,10 @@ W = torch.tensor([[1.0, 0.0], [0.0, 2.0], [1.0, -1.0]], dtype=torch.float64)
 THETA = {"A": torch.tensor([[0.5, -0.2], [0.1, 0.3]], dtype=torch.float64)}
 D = torch.tensor([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5]], dtype=torch.float64)
 C = torch.tensor([[3.0, -1.0], [0.2, 0.4], [1.0, 1.0], [-2.0, 0.0]], dtype=torch.float64)
-PSEUDO = torch.tensor([[1.1298, 4.5811, 12.5019, -4.5464], [-1.3957, 1.8960, 4.3010, 0.0],
-                       [-4.7366, 0.0, -1.7291, 4.3080]], dtype=torch.float64)
+PSEUDO = torch.tensor(
+    [[1.1298, 4.5811, 12.5019, -4.5464], [-1.3957, 1.8960, 4.3010, 0.0], [-4.7366, 0.0, -1.7291, 4.3080]],
+    dtype=torch.float64,
+)
 SCORES = torch.tensor([-1.6675, 2.1591, 5.0246, -0.0795], dtype=torch.float64)
 TRACE_MEANS = torch.tensor([-6.4912, 2.5517, 5.4907, 1.0062], dtype=torch.float64)
 SIGNS = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=3)), dtype=torch.float64)

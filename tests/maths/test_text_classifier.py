@@ -12,9 +12,11 @@ CODE = ["def f ( x ) : return x", "import numpy as np", "for x in range ( 3 ) : 
 def test_log_odds_solve_the_penalised_regression():
     model = TextClassifier(LAW, CODE, n=1, buckets=64, strength=2.0)
     from sklearn.feature_extraction.text import HashingVectorizer
-    vectors = HashingVectorizer(tokenizer=words, token_pattern=None, lowercase=False, n_features=64,
-                                alternate_sign=False)
-    x, y = vectors.transform(LAW + CODE).toarray(), np.repeat([1., 0.], 3)
+
+    vectors = HashingVectorizer(
+        tokenizer=words, token_pattern=None, lowercase=False, n_features=64, alternate_sign=False
+    )
+    x, y = vectors.transform(LAW + CODE).toarray(), np.repeat([1.0, 0.0], 3)
     # at the optimum of C sum log(1 + exp(-...)) + |w|^2 / 2: w = C X^T (y - p), and sum (y - p) = 0
     residual = y - 1 / (1 + np.exp(-model.log_odds(LAW + CODE)))
     assert residual.sum() == pytest.approx(0, abs=1e-4)

@@ -11,7 +11,7 @@ from harmonia.maths.word_ngrams import HashedNgrams, words
 
 def slow_counts(text, n, buckets):
     tokens = words(text)
-    grams = [" ".join(tokens[i:i + m]) for m in range(1, n + 1) for i in range(len(tokens) - m + 1)]
+    grams = [" ".join(tokens[i : i + m]) for m in range(1, n + 1) for i in range(len(tokens) - m + 1)]
     digests = [hashlib.sha256(gram.encode("utf-8", "surrogatepass")).hexdigest() for gram in grams]
     return Counter(int(digest, 16) % buckets for digest in digests)
 

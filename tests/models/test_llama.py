@@ -10,8 +10,18 @@ from harmonia.models.llama import Llama, LlamaConfig, rotary, rotate
 
 SHAPES = {
     "tied, grouped heads": LlamaConfig(vocab_size=50, width=32, layers=2, heads=4, kv_heads=2, context=16),
-    "untied, one kv head": LlamaConfig(vocab_size=50, width=24, layers=1, heads=3, kv_heads=1, hidden=40, context=16,
-                                       tie_embeddings=False, rope_theta=500.0, norm_eps=1e-6),
+    "untied, one kv head": LlamaConfig(
+        vocab_size=50,
+        width=24,
+        layers=1,
+        heads=3,
+        kv_heads=1,
+        hidden=40,
+        context=16,
+        tie_embeddings=False,
+        rope_theta=500.0,
+        norm_eps=1e-6,
+    ),
     "full heads": LlamaConfig(vocab_size=50, width=16, layers=3, heads=2, kv_heads=2, context=16),
 }
 
@@ -62,8 +72,10 @@ def test_no_token_sees_the_future(model):
 def test_rotary_scores_depend_on_distance_alone():
     cos, sin = rotary(12, 8, 100.0)
     q, k = torch.randn(2, 8, generator=torch.Generator().manual_seed(0)).double()
+
     def score(i, j):
         return rotate(q, cos[i].double(), sin[i].double()) @ rotate(k, cos[j].double(), sin[j].double())
+
     for shift in range(1, 8):
         assert float(score(3 + shift, shift)) == pytest.approx(float(score(3, 0)), abs=1e-6)
     assert float(score(5, 5)) == pytest.approx(float(q @ k), abs=1e-6)
@@ -96,11 +108,14 @@ def test_bad_shapes_and_files_are_named(tmp_path):
         Llama.load(tmp_path)
     Llama(SHAPES["full heads"]).save(tmp_path)
     record = json.loads((tmp_path / "config.json").read_text())
-    for change, message in (({"model_type": "gpt2"}, "describes a 'gpt2' model"),
-                            ({"mlp_bias": True}, "asks for mlp_bias"),
-                            ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type 'yarn'"),
-                            ({"head_dim": 4}, "head_dim 4"), ({"num_hidden_layers": 2}, "does not fit"),
-                            ({"vocab_size": 60}, r"embed_tokens.* does not fit")):
+    for change, message in (
+        ({"model_type": "gpt2"}, "describes a 'gpt2' model"),
+        ({"mlp_bias": True}, "asks for mlp_bias"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "rope_type 'yarn'"),
+        ({"head_dim": 4}, "head_dim 4"),
+        ({"num_hidden_layers": 2}, "does not fit"),
+        ({"vocab_size": 60}, r"embed_tokens.* does not fit"),
+    ):
         (tmp_path / "config.json").write_text(json.dumps({**record, **change}))
         with pytest.raises(InputError, match=message):
             Llama.load(tmp_path)

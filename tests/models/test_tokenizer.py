@@ -40,8 +40,10 @@ def test_merges_shorten_text(tokenizer):
 
 def test_order_of_texts_and_process_do_not_matter(tokenizer):
     assert train_tokenizer(CORPUS[::-1], 280).to_str() == tokenizer.to_str()
-    program = ("from harmonia.models.tokenizer import train_tokenizer\n"
-               f"print(train_tokenizer({CORPUS!r}, 280).to_str(), end='')")
+    program = (
+        "from harmonia.models.tokenizer import train_tokenizer\n"
+        f"print(train_tokenizer({CORPUS!r}, 280).to_str(), end='')"
+    )
     fresh = subprocess.run([sys.executable, "-X", "utf8", "-c", program], capture_output=True, check=True)
     assert fresh.stdout.decode() == tokenizer.to_str()
 

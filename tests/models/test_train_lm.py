@@ -29,8 +29,13 @@ def stream(tokenizer):
 def run(stream, steps=8, *, seed=0, checkpoints=None, batch=None, peak=2e-3):
     model = Llama(SHAPE, seed)
     windows = Windows(stream, 16, seed)
-    curve = train(model, batch or (lambda step: windows.take(step * 4, 4)), Schedule(steps, peak, warmup=2),
-                  checkpoints=checkpoints, device="cpu")
+    curve = train(
+        model,
+        batch or (lambda step: windows.take(step * 4, 4)),
+        Schedule(steps, peak, warmup=2),
+        checkpoints=checkpoints,
+        device="cpu",
+    )
     return model, curve
 
 
@@ -80,8 +85,9 @@ def test_token_losses_are_cross_entropy(stream):
     model = Llama(SHAPE).eval()
     windows = torch.from_numpy(Windows(stream, 16, 0).take(0, 2))
     logits = model(windows[:, :-1]).detach().double()
-    by_hand = [[float(logits[b, t].logsumexp(0) - logits[b, t, windows[b, t + 1]]) for t in range(16)]
-               for b in range(2)]
+    by_hand = [
+        [float(logits[b, t].logsumexp(0) - logits[b, t, windows[b, t + 1]]) for t in range(16)] for b in range(2)
+    ]
     np.testing.assert_allclose(token_losses(model, windows).detach().numpy(), by_hand, rtol=1e-5)
 
 
@@ -133,8 +139,13 @@ def test_a_foreign_or_damaged_checkpoint_is_refused(stream, tmp_path):
 def test_a_diverging_training_says_so(stream):
     windows = Windows(stream, 16, 0)
     with pytest.raises(RunError, match=r"the loss is (nan|inf) at step \d+; lower the learning rate"):
-        train(Llama(SHAPE), lambda step: windows.take(step, 1), Schedule(5), device="cpu",
-              loss=lambda step, windows, losses: losses.mean() / (3 - step) if step == 3 else losses.mean())
+        train(
+            Llama(SHAPE),
+            lambda step: windows.take(step, 1),
+            Schedule(5),
+            device="cpu",
+            loss=lambda step, windows, losses: losses.mean() / (3 - step) if step == 3 else losses.mean(),
+        )
 
 
 def test_a_device_that_is_not_here_is_named():

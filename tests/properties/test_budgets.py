@@ -24,9 +24,14 @@ def whole(pool, floors, ceilings, amount):
 shares = st.integers(0, 10).map(lambda tenth: tenth / 10)
 
 
-@given(st.lists(st.integers(0, 2), min_size=3, max_size=60), st.integers(1, 20), st.sampled_from(["given", "shuffled"]),
-       st.dictionaries(st.sampled_from("abc"), shares, max_size=2),
-       st.dictionaries(st.sampled_from("abc"), shares, max_size=2), st.data())
+@given(
+    st.lists(st.integers(0, 2), min_size=3, max_size=60),
+    st.integers(1, 20),
+    st.sampled_from(["given", "shuffled"]),
+    st.dictionaries(st.sampled_from("abc"), shares, max_size=2),
+    st.dictionaries(st.sampled_from("abc"), shares, max_size=2),
+    st.data(),
+)
 @settings(max_examples=150, deadline=None)
 def test_batches_and_strata_keep_the_bounds_whenever_they_can_be_kept(labels, batch, order, floors, ceilings, data):
     names = ["abc"[label] for label in labels]
@@ -52,8 +57,9 @@ def test_tokens_in_batches_exceed_the_budget_by_less_than_one_document(costs, ba
     costs = np.array(costs)
     amount = data.draw(st.integers(1, int(costs.sum())))
     pool = Pool.from_arrays(quality=np.random.default_rng(0).random(len(costs)), tokens=costs)
-    picks = Greedy(batch=batch).solve(Problem(pool, Modular("quality", pool.quality["quality"]),
-                                              Budget(amount, "tokens")))
+    picks = Greedy(batch=batch).solve(
+        Problem(pool, Modular("quality", pool.quality["quality"]), Budget(amount, "tokens"))
+    )
     assert amount <= costs[picks.rows].sum() < amount + costs[picks.rows].max()
 
 

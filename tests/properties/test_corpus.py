@@ -10,13 +10,21 @@ from hypothesis import strategies as st
 from harmonia.data.documents import Columns, Corpus
 from harmonia.data.formats import jsonl
 
-VALUES = st.none() | st.booleans() | st.integers(-2**70, 2**70) | st.floats(allow_nan=False) | st.text(max_size=5)
-RECORDS = st.fixed_dictionaries({}, optional={
-    "text": st.text(max_size=8) | VALUES, "id": VALUES, "q": st.floats() | VALUES,
-    "meta": VALUES | st.fixed_dictionaries({}, optional={"source": st.sampled_from(["a", "b"]) | VALUES, "x": VALUES}),
-    "extra": VALUES | st.lists(VALUES, max_size=2) | st.just({"at": "2024-01-01"})})
-LINES = st.lists(RECORDS.map(lambda r: json.dumps(r).encode()) | st.binary(max_size=6).filter(lambda b: b"\n" not in b),
-                 max_size=12)
+VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | st.text(max_size=5)
+RECORDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.text(max_size=8) | VALUES,
+        "id": VALUES,
+        "q": st.floats() | VALUES,
+        "meta": VALUES
+        | st.fixed_dictionaries({}, optional={"source": st.sampled_from(["a", "b"]) | VALUES, "x": VALUES}),
+        "extra": VALUES | st.lists(VALUES, max_size=2) | st.just({"at": "2024-01-01"}),
+    },
+)
+LINES = st.lists(
+    RECORDS.map(lambda r: json.dumps(r).encode()) | st.binary(max_size=6).filter(lambda b: b"\n" not in b), max_size=12
+)
 GOOD = b'{"text": "good", "id": "first", "meta": {"source": "a"}, "q": 1.5}'
 
 
@@ -35,9 +43,16 @@ def usable(line):
             str(value).encode()
     except UnicodeEncodeError:
         return False
-    return (isinstance(text, str) and bool(text) and not text.isspace() and isinstance(name, str | int)
-            and (source is None or isinstance(source, str | int)) and isinstance(q, bool | int | float)
-            and bool(np.isfinite(float(q))) and isinstance(record.get("meta"), dict | None))
+    return (
+        isinstance(text, str)
+        and bool(text)
+        and not text.isspace()
+        and isinstance(name, str | int)
+        and (source is None or isinstance(source, str | int))
+        and isinstance(q, bool | int | float)
+        and bool(np.isfinite(float(q)))
+        and isinstance(record.get("meta"), dict | None)
+    )
 
 
 def source_of(record):

@@ -25,7 +25,7 @@ matrices = npst.arrays(np.float64, shapes, elements=numbers)
 
 def unit(X):
     norms = np.linalg.norm(X, axis=1)
-    assume((norms > .05).all())
+    assume((norms > 0.05).all())
     return X / norms[:, None]
 
 
@@ -97,13 +97,24 @@ def test_covariance_forms_equal_recomputation(X, random):
     C = [np.cov(X[[*order, j]].T) for j in others]
     before = np.cov(X[order].T)
     assert np.allclose(raw.gains(others), [(before**2).sum() - (c**2).sum() for c in C], atol=1e-7)
-    assert np.allclose(free.gains(others), [(before**2).sum() / np.trace(before)**2 - (c**2).sum() / np.trace(c)**2
-                                            for c in C], atol=1e-7)
+    assert np.allclose(
+        free.gains(others),
+        [(before**2).sum() / np.trace(before) ** 2 - (c**2).sum() / np.trace(c) ** 2 for c in C],
+        atol=1e-7,
+    )
 
 
 @settings(deadline=None)
-@pytest.mark.parametrize("make", [PoolUnitClimb, FacilityLocationClimb, LogDetClimb, lambda Z: LogDetClimb(Z, .01),
-                                  lambda Z: NeighbourCoverageClimb(*nearest_neighbours(Z, 3))])
+@pytest.mark.parametrize(
+    "make",
+    [
+        PoolUnitClimb,
+        FacilityLocationClimb,
+        LogDetClimb,
+        lambda Z: LogDetClimb(Z, 0.01),
+        lambda Z: NeighbourCoverageClimb(*nearest_neighbours(Z, 3)),
+    ],
+)
 @given(matrices, st.randoms(use_true_random=False))
 def test_gains_never_grow(make, X, random):
     Z = unit(X)

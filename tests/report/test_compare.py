@@ -9,9 +9,14 @@ from harmonia.report import compare
 
 def record(values, metrics=("bpb/mean",), baseline="random", **extra):
     """``values``: recipe -> values over seeds, the same for every metric."""
-    return {"metrics": list(metrics), "baseline": baseline,
-            "recipes": {r: {m: vars(statistic(v, values[baseline])) for m in metrics} for r, v in values.items()},
-            "seconds": {}, "peak_memory_bytes": {}, **extra}
+    return {
+        "metrics": list(metrics),
+        "baseline": baseline,
+        "recipes": {r: {m: vars(statistic(v, values[baseline])) for m in metrics} for r, v in values.items()},
+        "seconds": {},
+        "peak_memory_bytes": {},
+        **extra,
+    }
 
 
 BASE = np.array([2.0, 2.1, 2.2, 2.05])

@@ -18,8 +18,10 @@ from harmonia.report.page import render
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import diagnose as measure
 
-HOSTILE = ("<script>alert(1)</script><img src=x onerror=alert(2)>\"'--></textarea></script></style>"
-           "{{ 7 * 7 }} javascript:alert(3) \u202edesrever \x00 数据 🦔")
+HOSTILE = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"'--></textarea></script></style>"
+    "{{ 7 * 7 }} javascript:alert(3) \u202edesrever \x00 数据 🦔"
+)
 VOID = {"meta", "input", "br", "img", "link", "hr"}
 
 
@@ -68,12 +70,19 @@ def selection_page(folder, sources, texts="plain", ids=None, picked=20, per_sour
 def comparison(recipes, seeds=4, **extra):
     rng = np.random.default_rng(0)
     names = ["bpb/law", "bpb/mail", "bpb/mean", "bpb/worst", "epochs"]
-    values = {r: {m: (2 + shift + 0.01 * rng.normal(size=seeds)).tolist() for m in names} for r,
-              shift in recipes.items()}
+    values = {
+        r: {m: (2 + shift + 0.01 * rng.normal(size=seeds)).tolist() for m in names} for r, shift in recipes.items()
+    }
     first = next(iter(recipes))
-    return {"metrics": names, "baseline": first, "seeds": list(range(seeds)),
-            "recipes": {r: {m: vars(statistic(v[m], values[first][m])) for m in names} for r, v in values.items()},
-            "seconds": dict.fromkeys(recipes, 3.5), "peak_memory_bytes": dict.fromkeys(recipes, 2 ** 29), **extra}
+    return {
+        "metrics": names,
+        "baseline": first,
+        "seeds": list(range(seeds)),
+        "recipes": {r: {m: vars(statistic(v[m], values[first][m])) for m in names} for r, v in values.items()},
+        "seconds": dict.fromkeys(recipes, 3.5),
+        "peak_memory_bytes": dict.fromkeys(recipes, 2**29),
+        **extra,
+    }
 
 
 def diagnosis_page(sources, texts="plain", ids=None, **changes):
@@ -82,10 +91,11 @@ def diagnosis_page(sources, texts="plain", ids=None, **changes):
 
 
 def pages(folder, sources, texts="plain", ids=None):
-    yield selection_page(folder / "run", sources, texts, ids and ids[:60 * len(sources)])
-    yield compare.page(comparison({"random": 0.0, sources[0]: -0.1, sources[-1] + "'": 0.1}, warnings=[texts],
-                                  judge=texts))
-    yield diagnosis_page(sources, texts, ids and ids[:30 * len(sources)])
+    yield selection_page(folder / "run", sources, texts, ids and ids[: 60 * len(sources)])
+    yield compare.page(
+        comparison({"random": 0.0, sources[0]: -0.1, sources[-1] + "'": 0.1}, warnings=[texts], judge=texts)
+    )
+    yield diagnosis_page(sources, texts, ids and ids[: 30 * len(sources)])
 
 
 def test_pages_load_nothing_and_run_their_own_script_only(tmp_path):
@@ -93,16 +103,23 @@ def test_pages_load_nothing_and_run_their_own_script_only(tmp_path):
         outline = Outline(page)
         assert not {"link", "img", "iframe", "object", "embed", "base", "video", "audio"} & set(outline.tags)
         for tag, name, value in outline.attributes:
-            assert name not in ("src", "srcset", "poster", "background", "action",
-                                "formaction") and not name.startswith("on"), (tag, name)
+            assert name not in (
+                "src",
+                "srcset",
+                "poster",
+                "background",
+                "action",
+                "formaction",
+            ) and not name.startswith("on"), (tag, name)
             if name == "href":
                 assert value.startswith("#")
         assert "url(" not in page and "@import" not in page and "http-equiv" in page
         assert not re.search(r"https?://", page)
         script = next(body for attributes, body in outline.scripts if "type" not in attributes)
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        policy = next(v for tag, name, v in outline.attributes if tag == "meta" and name == "content"
-                      and "default-src" in v)
+        policy = next(
+            v for tag, name, v in outline.attributes if tag == "meta" and name == "content" and "default-src" in v
+        )
         assert "default-src 'none'" in policy and f"script-src 'sha256-{digest}'" in policy
         assert [a.get("type") for a, _ in outline.scripts].count(None) == 1
 
@@ -132,8 +149,9 @@ def test_the_points_of_the_map_are_inert_json(tmp_path):
 
 def test_figures_of_the_selection_stand_on_the_page(tmp_path):
     pool, texts = make_pool(["law", "mail"])
-    summary = make_run(tmp_path / "run", pool, texts, picks_of(np.arange(12)), warnings=["mind the gap"],
-                       rejects={"empty text": 3})
+    summary = make_run(
+        tmp_path / "run", pool, texts, picks_of(np.arange(12)), warnings=["mind the gap"], rejects={"empty text": 3}
+    )
     words = Outline(select.page(tmp_path / "run")).words
     assert "disf-unit" in words and "10.0 % of the documents" in words and "mind the gap" in words
     assert "left out: 3 × empty text." in words
@@ -144,9 +162,17 @@ def test_figures_of_the_selection_stand_on_the_page(tmp_path):
     assert select.length_bias(summary["length"]) in words
 
 
-@pytest.mark.parametrize(("sources", "changes"), [
-    (["all"], {}), ([f"s{i:03d}" for i in range(100)], {"per_source": 5}), (["a", "b"], {"quality": False}),
-    (["a", "b"], {"picked": 0}), (["a", "b"], {"picked": 1}), (["a", "b"], {"picked": 120})])
+@pytest.mark.parametrize(
+    ("sources", "changes"),
+    [
+        (["all"], {}),
+        ([f"s{i:03d}" for i in range(100)], {"per_source": 5}),
+        (["a", "b"], {"quality": False}),
+        (["a", "b"], {"picked": 0}),
+        (["a", "b"], {"picked": 1}),
+        (["a", "b"], {"picked": 120}),
+    ],
+)
 def test_edges(tmp_path, sources, changes):
     page = selection_page(tmp_path / "run", sources, **changes)
     outline = Outline(page)
@@ -176,8 +202,13 @@ def test_constant_scores_have_no_curve(tmp_path):
 
 
 def test_a_full_sample_stays_below_a_megabyte(tmp_path):
-    page = selection_page(tmp_path / "run", [f"source {i}" for i in range(8)], per_source=1500, picked=6000,
-                          texts="some words that are as long as those of a usual document " * 8)
+    page = selection_page(
+        tmp_path / "run",
+        [f"source {i}" for i in range(8)],
+        per_source=1500,
+        picked=6000,
+        texts="some words that are as long as those of a usual document " * 8,
+    )
     assert len(page.encode()) < 1_000_000
     points = json.loads(next(body for a, body in Outline(page).scripts if "type" in a))
     assert len(points["x"]) == 2 * select.MAP_POINTS

@@ -47,9 +47,14 @@ def test_lines_draw_the_data_where_they_are():
 
 
 def test_lines_survive_gaps_short_series_and_zeros_on_a_log_axis():
-    svg = lines([Series("a", "pool", [1.0, math.nan, 0.0, 0.1]), Series("b", "picks", [0.5])], [1, 2, 3, 4],
-                x_label="x",
-                y_label="y", describe="d", log_y=True)
+    svg = lines(
+        [Series("a", "pool", [1.0, math.nan, 0.0, 0.1]), Series("b", "picks", [0.5])],
+        [1, 2, 3, 4],
+        x_label="x",
+        y_label="y",
+        describe="d",
+        log_y=True,
+    )
     assert "nan" not in re.sub(r'data-tip="[^"]*"', "", str(svg))
     parsed(svg)
     assert "nothing to draw" in lines([Series("a", "pool", [])], [], x_label="x", y_label="y", describe="d")
@@ -57,10 +62,14 @@ def test_lines_survive_gaps_short_series_and_zeros_on_a_log_axis():
 
 
 def test_histograms_compare_shares_not_counts():
-    svg = parsed(histogram([0, 1, 2], [Series("pool", "pool", [10, 30]), Series("picks", "picks", [1, 3])], x_label="x",
-                           describe="d"))
-    fill, line = (next(e for e in svg.iter("path") if e.get("class") == c).get("d")
-                  for c in ("fill pool", "line picks"))
+    svg = parsed(
+        histogram(
+            [0, 1, 2], [Series("pool", "pool", [10, 30]), Series("picks", "picks", [1, 3])], x_label="x", describe="d"
+        )
+    )
+    fill, line = (
+        next(e for e in svg.iter("path") if e.get("class") == c).get("d") for c in ("fill pool", "line picks")
+    )
     assert fill.rstrip("Z") == line
     tips = [e.get("data-tip") for e in svg.iter("rect")]
     assert tips[0] == "0 to 1.000 pool: 25.0 % picks: 25.0 %"
@@ -68,10 +77,11 @@ def test_histograms_compare_shares_not_counts():
 
 
 def test_words_in_plots_are_escaped():
-    for drawn in (lines([Series("<b>", "pool", [1, 2])], [1, 2], x_label="<i>", y_label="<u>", describe='"<s>',
-                        mark=(1, "<q>")),
-                  histogram([0, 1], [Series("<b>", "pool", [1])], x_label="<i>", describe='"<s>'),
-                  *intervals([(1, 0, 2, "good", '"<b>')], (0, 2))):
+    for drawn in (
+        lines([Series("<b>", "pool", [1, 2])], [1, 2], x_label="<i>", y_label="<u>", describe='"<s>', mark=(1, "<q>")),
+        histogram([0, 1], [Series("<b>", "pool", [1])], x_label="<i>", describe='"<s>'),
+        *intervals([(1, 0, 2, "good", '"<b>')], (0, 2)),
+    ):
         assert not {e.tag for e in parsed(drawn).iter()} & set("biusq")
 
 

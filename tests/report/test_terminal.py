@@ -33,9 +33,13 @@ def test_many_sources_are_cut_with_a_word(tmp_path):
 def test_a_comparison_never_shows_a_difference_without_its_interval():
     base = np.array([2.0, 2.1, 2.2])
     values = {"random": base, "good": base - 0.5 + np.array([0.01, 0, -0.01])}
-    record = {"metrics": ["bpb/mean", "bpb/law"], "baseline": "random",
-              "recipes": {r: {m: vars(statistic(v, base)) for m in ("bpb/mean", "bpb/law")} for r, v in values.items()},
-              "seconds": {"random": 1.0, "good": 2.0}, "peak_memory_bytes": {"random": 2**20, "good": 2**21}}
+    record = {
+        "metrics": ["bpb/mean", "bpb/law"],
+        "baseline": "random",
+        "recipes": {r: {m: vars(statistic(v, base)) for m in ("bpb/mean", "bpb/law")} for r, v in values.items()},
+        "seconds": {"random": 1.0, "good": 2.0},
+        "peak_memory_bytes": {"random": 2**20, "good": 2**21},
+    }
     text = shown(terminal.comparison(record))
     row = next(line for line in text.splitlines() if "good" in line)
     assert "−0.5000 [−0.5248, −0.4752]" in row and "better" in row and "2.0 s" in row

@@ -19,8 +19,12 @@ def calm(n=600, d=16, seed=0):
     """Two sources drawn from one distribution: nothing to say."""
     rng = np.random.default_rng(seed)
     texts = [f"{i} " + "x" * int(rng.integers(80, 120)) for i in range(n)]
-    return {"features": rng.normal(size=(n, d)), "texts": texts, "sources": ["ab"[i % 2] for i in range(n)],
-            "quality": rng.normal(size=n)}
+    return {
+        "features": rng.normal(size=(n, d)),
+        "texts": texts,
+        "sources": ["ab"[i % 2] for i in range(n)],
+        "quality": rng.normal(size=n),
+    }
 
 
 def kinds(record):
@@ -65,8 +69,10 @@ def test_spectra_of_sources_and_pool_equal_numpy():
     assert spectrum["dominance"] == {"10": pytest.approx(shares[:10].sum())} and spectrum["largest_rank"] == 16
     for s, row in enumerate(record["sources"]):
         entropy, participation, _ = ranks(pool.features[pool.sources == s])
-        assert (row["effective_rank"], row["participation_ratio"]) == (pytest.approx(entropy),
-                                                                       pytest.approx(participation))
+        assert (row["effective_rank"], row["participation_ratio"]) == (
+            pytest.approx(entropy),
+            pytest.approx(participation),
+        )
 
 
 def test_exact_duplicates_within_and_between_sources_are_counted():
@@ -153,8 +159,10 @@ def test_collapse_is_said_with_its_figures():
     assert f"{100 * record['collapse']['dominance_10']:.0f} %" in item["finding"]
 
 
-@pytest.mark.parametrize(("participation", "dominance", "most", "collapsed"), [
-    (50.0, 0.3, 100, False), (4.9, 0.3, 100, True), (50.0, 0.51, 100, True), (20.0, 0.9, 40, False)])
+@pytest.mark.parametrize(
+    ("participation", "dominance", "most", "collapsed"),
+    [(50.0, 0.3, 100, False), (4.9, 0.3, 100, True), (50.0, 0.51, 100, True), (20.0, 0.9, 40, False)],
+)
 def test_the_rule_of_collapse(participation, dominance, most, collapsed):
     found = collapse({"participation_ratio": participation, "largest_rank": most, "dominance": {"10": dominance}})
     assert found["collapsed"] is collapsed and bool(found["reasons"]) is collapsed
@@ -244,12 +252,19 @@ def test_advice_is_a_function_of_the_record_alone():
 def test_every_advised_recipe_exists():
     from harmonia.select.recipes import BOOK
 
-    sources = [{"source": s, "documents": 9, "tokens": t, "share": t / 1001, "mean_length": m}
-               for s, t, m in (("a", 1000, 10.0), ("b", 1, 100.0))]
+    sources = [
+        {"source": s, "documents": 9, "tokens": t, "share": t / 1001, "mean_length": m}
+        for s, t, m in (("a", 1000, 10.0), ("b", 1, 100.0))
+    ]
     spectrum = {"participation_ratio": 1.5, "effective_rank": 2.0, "largest_rank": 64, "dominance": {"10": 0.99}}
-    record = {"duplicates": {"exact": {"share": 0.1}, "near": {"share": 0.2}}, "sources": sources, "spectrum": spectrum,
-              "collapse": collapse(spectrum), "overlap": {"mixing": [[2, 0], [0, 2]]},
-              "quality": {"q": {"narrowing": 0.1, "length_correlation": -0.9}}}
+    record = {
+        "duplicates": {"exact": {"share": 0.1}, "near": {"share": 0.2}},
+        "sources": sources,
+        "spectrum": spectrum,
+        "collapse": collapse(spectrum),
+        "overlap": {"mixing": [[2, 0], [0, 2]]},
+        "quality": {"q": {"narrowing": 0.1, "length_correlation": -0.9}},
+    }
     found = advice(record)
     assert len(found) == 7
     assert {name for item in found for name in item["recipes"]} <= {recipe.name for recipe in BOOK}

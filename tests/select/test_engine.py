@@ -7,17 +7,19 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from tests.conftest import records
 
 import harmonia
 from harmonia.core.errors import InputError
 from harmonia.core.run import Run
 from harmonia.select import Decorrelation, Greedy, SelectRecipe, pick
 from harmonia.select.ingest import open_features
-from tests.conftest import records
 
 
 def run(data, out=None, **options):
-    return harmonia.select(data, options.pop("recipe", "disf-unit"), **{"budget": 12, "workers": 1, "out": out, **options})
+    return harmonia.select(
+        data, options.pop("recipe", "disf-unit"), **{"budget": 12, "workers": 1, "out": out, **options}
+    )
 
 
 def test_picks_have_rank_score_terms_source_and_the_original_columns(documents):
@@ -25,7 +27,9 @@ def test_picks_have_rank_score_terms_source_and_the_original_columns(documents):
     assert picks.columns == ["id", "rank", "score", "decorrelation", "source", "text", "quality"]
     assert picks["rank"].to_list() == list(range(12))
     by_id = {d["id"]: d for d in documents}
-    assert all(by_id[r["id"]]["text"] == r["text"] and by_id[r["id"]]["source"] == r["source"] for r in picks.to_dicts())
+    assert all(
+        by_id[r["id"]]["text"] == r["text"] and by_id[r["id"]]["source"] == r["source"] for r in picks.to_dicts()
+    )
     assert picks["id"].n_unique() == 12
 
 
@@ -76,7 +80,9 @@ def test_rejected_lists_everything_else_with_a_reason(documents):
 def test_skipped_rows_are_written_with_reasons_and_counted(tmp_path):
     path = tmp_path / "pool.jsonl"
     rows = [json.dumps(r) for r in records(30)]
-    path.write_text("\n".join([*rows[:10], "{broken", json.dumps({"id": "x", "text": None, "source": "law"}), *rows[10:]]) + "\n")
+    path.write_text(
+        "\n".join([*rows[:10], "{broken", json.dumps({"id": "x", "text": None, "source": "law"}), *rows[10:]]) + "\n"
+    )
     with pytest.raises(InputError, match=r"pool\.jsonl.*11"):
         run(str(path), tmp_path / "stop")
     result = run(str(path), tmp_path / "skip", on_bad="skip")
@@ -103,16 +109,30 @@ def test_original_columns_that_collide_are_kept_under_another_name():
     assert {"original_rank", "original_score"} <= set(picks.columns)
 
 
-@pytest.mark.parametrize(("change", "word"), [
-    ({"budget": 0}, "no documents"), ({"budget": 61}, "only 60"), ({"budget": "many"}, "not a budget"),
-    ({"budget": "150%"}, "at most 100%"), ({"budget": 2.5}, "whole"), ({"budget": "nan"}, "budget"),
-    ({"budget": "9Gtok"}, "tokens"), ({"recipe": "disf-unti"}, "did you mean 'disf-unit'"),
-    ({"settings": ["solver.bach=3"]}, "did you mean 'batch'"), ({"settings": ["solver.batch=0"]}, "solver.batch"),
-    ({"floors": {"lwa": 0.1}}, "did you mean 'law'"), ({"floors": {"law": 1.5}}, r"\[0, 1\]"),
-    ({"floors": {"law": 0.7, "code": 0.7}}, "at most 1"), ({"floors": {"law": 0.7}, "ceilings": {"law": 0.1}}, "above its ceiling"),
-    ({"quality_column": "qualty"}, "qual"), ({"on_bad": "ignore"}, "stop or skip"), ({"dtype": "float16"}, "float32 or float64"),
-    ({"engine": "spark"}, "engine"), ({"text_column": "txt"}, "txt"),
-])
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"budget": 0}, "no documents"),
+        ({"budget": 61}, "only 60"),
+        ({"budget": "many"}, "not a budget"),
+        ({"budget": "150%"}, "at most 100%"),
+        ({"budget": 2.5}, "whole"),
+        ({"budget": "nan"}, "budget"),
+        ({"budget": "9Gtok"}, "tokens"),
+        ({"recipe": "disf-unti"}, "did you mean 'disf-unit'"),
+        ({"settings": ["solver.bach=3"]}, "did you mean 'batch'"),
+        ({"settings": ["solver.batch=0"]}, "solver.batch"),
+        ({"floors": {"lwa": 0.1}}, "did you mean 'law'"),
+        ({"floors": {"law": 1.5}}, r"\[0, 1\]"),
+        ({"floors": {"law": 0.7, "code": 0.7}}, "at most 1"),
+        ({"floors": {"law": 0.7}, "ceilings": {"law": 0.1}}, "above its ceiling"),
+        ({"quality_column": "qualty"}, "qual"),
+        ({"on_bad": "ignore"}, "stop or skip"),
+        ({"dtype": "float16"}, "float32 or float64"),
+        ({"engine": "spark"}, "engine"),
+        ({"text_column": "txt"}, "txt"),
+    ],
+)
 def test_bad_settings_are_one_clear_error(documents, change, word):
     with pytest.raises(InputError, match=word) as caught:
         run(documents, **change)
@@ -128,6 +148,7 @@ def test_quality_missing_and_constant(documents):
 
 
 def test_a_custom_recipe_from_parts(documents):
-    recipe = SelectRecipe(name="mine", features=harmonia.select.Hashing(dimension=32), objective=Decorrelation(),
-                          solver=Greedy(batch=20))
+    recipe = SelectRecipe(
+        name="mine", features=harmonia.select.Hashing(dimension=32), objective=Decorrelation(), solver=Greedy(batch=20)
+    )
     assert run(documents, recipe=recipe).recipe == recipe

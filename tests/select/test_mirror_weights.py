@@ -15,8 +15,9 @@ from harmonia.select.set_function import Modular, SetFunction
 from harmonia.select.solver.base import Problem
 from harmonia.select.solver.mirror_weights import MirrorWeights, _Mixture
 
-TINY = MirrorWeights(steps=30, vocab_size=300, width=16, layers=1, heads=1, context=16, learning_rate=0.01,
-                           device="cpu")
+TINY = MirrorWeights(
+    steps=30, vocab_size=300, width=16, layers=1, heads=1, context=16, learning_rate=0.01, device="cpu"
+)
 
 
 def pool_of():
@@ -50,8 +51,10 @@ def test_weights_form_a_simplex_and_the_budget_follows_them(learned):
 def test_same_seed_same_picks_and_nothing_kept_twice(learned):
     np.testing.assert_array_equal(TINY.solve(problem()).rows, learned.rows)
     kept = {}
+
     def keep(name, make):
         return kept.setdefault(name, None) or kept.__setitem__(name, make()) or kept[name]
+
     first = TINY.solve(replace(problem(), context=Context(keep=keep)))
     assert kept["mirror-weights"]["path"].shape == (30, 2)
     np.testing.assert_allclose(kept["mirror-weights"]["path"].mean(0), kept["mirror-weights"]["weights"])
@@ -63,8 +66,9 @@ def test_same_seed_same_picks_and_nothing_kept_twice(learned):
 def test_order_of_documents_does_not_matter(learned):
     pool = pool_of()
     texts = [t for _, block in pool.texts() for t in block]
-    turned = Pool.from_arrays(texts=texts[::-1], sources=(["easy"] * 60 + ["hard"] * 60)[::-1],
-                              ids=[f"d{i}" for i in range(120)][::-1])
+    turned = Pool.from_arrays(
+        texts=texts[::-1], sources=(["easy"] * 60 + ["hard"] * 60)[::-1], ids=[f"d{i}" for i in range(120)][::-1]
+    )
     np.testing.assert_array_equal(119 - TINY.solve(problem(turned)).rows, learned.rows)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.conftest import WORDS, records
 
 from harmonia.select.recipes import BOOK
 from harmonia.testing import check_recipe
-from tests.conftest import WORDS, records
 
 TARGET = [" ".join(WORDS["law"]), " ".join(reversed(WORDS["law"])), " ".join(WORDS["law"][::2])]
 SETTINGS = {
@@ -28,7 +28,9 @@ def model(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("model")
     tokenizer = train_tokenizer([r["text"] for r in records(60)], 300)
-    model = Llama(LlamaConfig(vocab_size=tokenizer.get_vocab_size(), width=16, layers=1, heads=2, kv_heads=1, context=64), 0)
+    model = Llama(
+        LlamaConfig(vocab_size=tokenizer.get_vocab_size(), width=16, layers=1, heads=2, kv_heads=1, context=64), 0
+    )
     model.save(folder)
     save_tokenizer(tokenizer, folder, 64)
     return folder
@@ -44,8 +46,9 @@ def test_recipe_passes_the_battery(name):
 def test_recipe_with_a_model_passes_the_battery(name, model, tmp_path):
     target = tmp_path / "target.jsonl"
     target.write_text("".join(f'{{"text": "{text}"}}\n' for text in TARGET))
-    recipe = BOOK.get(name).with_settings([f"features.model={model}", f"features.target={target}", "features.rank=2",
-                                           "features.warmup.epochs=1"])
+    recipe = BOOK.get(name).with_settings(
+        [f"features.model={model}", f"features.target={target}", "features.rank=2", "features.warmup.epochs=1"]
+    )
     if name != "loss-alignment":
         recipe = recipe.with_settings(["solver.keep=60%"])
     check_recipe(recipe, records(40), interruptions=2)

@@ -14,15 +14,24 @@ from harmonia.select.summary import summarise
 
 def picks_of(rows, scores=None, batches=None, facts=None):
     k = len(rows)
-    return Picks(np.asarray(rows, np.int64), np.arange(k, 0.0, -1) if scores is None else np.asarray(scores, float), {},
-                 np.zeros(k, np.int64) if batches is None else np.asarray(batches), facts or {})
+    return Picks(
+        np.asarray(rows, np.int64),
+        np.arange(k, 0.0, -1) if scores is None else np.asarray(scores, float),
+        {},
+        np.zeros(k, np.int64) if batches is None else np.asarray(batches),
+        facts or {},
+    )
 
 
 def make(n=300, d=6, seed=0, **changes):
     rng = np.random.default_rng(seed)
     texts = [f"text {i} " + "é" * int(rng.integers(1, 500)) for i in range(n)]
-    given = {"quality": rng.normal(size=n), "sources": [f"s{i % 3}" for i in range(n)], "texts": texts,
-             "tokens": rng.integers(1, 100, n)} | changes
+    given = {
+        "quality": rng.normal(size=n),
+        "sources": [f"s{i % 3}" for i in range(n)],
+        "texts": texts,
+        "tokens": rng.integers(1, 100, n),
+    } | changes
     return Pool.from_arrays(rng.normal(size=(n, d)) * np.geomspace(1, 0.1, d), **given), texts
 
 
@@ -39,8 +48,13 @@ def test_counts_equal_a_direct_sum():
     assert summary["picked"] == {"documents": 40, "tokens": pool.tokens[rows].sum()}
     for s, row in enumerate(summary["sources"]):
         ours, theirs = pool.sources == s, pool.sources[rows] == s
-        assert row == {"source": f"s{s}", "documents": ours.sum(), "tokens": pool.tokens[ours].sum(),
-                       "picked_documents": theirs.sum(), "picked_tokens": pool.tokens[rows][theirs].sum()}
+        assert row == {
+            "source": f"s{s}",
+            "documents": ours.sum(),
+            "tokens": pool.tokens[ours].sum(),
+            "picked_documents": theirs.sum(),
+            "picked_tokens": pool.tokens[rows][theirs].sum(),
+        }
 
 
 def test_spectra_equal_those_of_numpy():
@@ -171,9 +185,14 @@ def test_the_sample_holds_pool_and_picks_without_repetition(monkeypatch):
 def test_permuting_the_pool_changes_nothing():
     pool, texts = make(400, ids=[f"d{i}" for i in range(400)])
     order = np.random.default_rng(5).permutation(400)
-    moved = Pool.from_arrays(pool.features[order], quality=pool.quality["quality"][order],
-                             sources=[pool.source_names[s] for s in pool.sources[order]], tokens=pool.tokens[order],
-                             texts=[texts[i] for i in order], ids=[f"d{i}" for i in order])
+    moved = Pool.from_arrays(
+        pool.features[order],
+        quality=pool.quality["quality"][order],
+        sources=[pool.source_names[s] for s in pool.sources[order]],
+        tokens=pool.tokens[order],
+        texts=[texts[i] for i in order],
+        ids=[f"d{i}" for i in order],
+    )
     rows = np.arange(60)
     a, sample_a = run(pool, picks_of(rows), texts)
     b, sample_b = run(moved, picks_of(np.argsort(order)[rows]), [texts[i] for i in order])
@@ -213,7 +232,10 @@ def test_a_keyed_sample_is_nested_and_follows_the_ids():
     keys = stable_hash([str(i) for i in range(1000)])
     small, large = keyed_sample(keys, 10, 3, "x"), keyed_sample(keys, 100, 3, "x")
     np.testing.assert_array_equal(small, large[:10])
-    assert len(set(large)) == 100 and len(keyed_sample(keys, 5000, 3, "x")) == 1000 and len(keyed_sample(keys, 0, 3,
-                                                                                                         "x")) == 0
+    assert (
+        len(set(large)) == 100
+        and len(keyed_sample(keys, 5000, 3, "x")) == 1000
+        and len(keyed_sample(keys, 0, 3, "x")) == 0
+    )
     order = np.random.default_rng(0).permutation(1000)
     np.testing.assert_array_equal(order[keyed_sample(keys[order], 10, 3, "x")], small)

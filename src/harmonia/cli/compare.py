@@ -13,10 +13,18 @@ app = App(name="compare", help="Run several recipes on the same data, seeds and 
 
 
 @app.command
-def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%tok", seeds: int = 5, judge: str = "probe",
-           baseline: str | None = None, held_out: Annotated[int, Parameter(name="--held-out")] = 100,
-           report: Annotated[bool, Parameter(negative="")] = False,
-           documents: Documents | None = None, work: Work | None = None) -> None:
+def select(
+    *pool: str,
+    recipes: str = "random,disf-unit",
+    budget: str = "3%tok",
+    seeds: int = 5,
+    judge: str = "probe",
+    baseline: str | None = None,
+    held_out: Annotated[int, Parameter(name="--held-out")] = 100,
+    report: Annotated[bool, Parameter(negative="")] = False,
+    documents: Documents | None = None,
+    work: Work | None = None,
+) -> None:
     """Select with several recipes, train on each selection, and compare held-out bits per byte per source.
 
     Prints mean, spread and the paired difference to the baseline with its 95 % interval; less is better.
@@ -54,9 +62,21 @@ def select(*pool: str, recipes: str = "random,disf-unit", budget: str = "3%tok",
         raise InputError(f"--seeds {seeds}: at least 1 is needed, 2 for intervals")
     folder = work.folder("compare-select")
     names = [name.strip() for name in recipes.split(",") if name.strip()]
-    record = compare(inputs_of(pool), names, budget=budget, seeds=range(work.seed, work.seed + seeds), judge=judge,
-                     baseline=baseline, held_out=held_out, out=folder, resume=work.resume, settings=work.set or (),
-                     engine=work.engine, workers=work.workers, **documents.columns())
+    record = compare(
+        inputs_of(pool),
+        names,
+        budget=budget,
+        seeds=range(work.seed, work.seed + seeds),
+        judge=judge,
+        baseline=baseline,
+        held_out=held_out,
+        out=folder,
+        resume=work.resume,
+        settings=work.set or (),
+        engine=work.engine,
+        workers=work.workers,
+        **documents.columns(),
+    )
     if report:
         write(folder)
     work.say({"run": str(folder), **record}, lambda: comparison(record))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
@@ -21,18 +21,34 @@ def list_(*, speech: Speech | None = None) -> None:
     speech.begin()
     from harmonia.data.catalogue import ENTRIES
 
-    rows = [{"name": entry.name, "about": entry.about, "documents": entry.documents, "bytes": entry.size,
-             "licence": entry.licence, "origin": entry.origin} for entry in ENTRIES.values()]
+    rows: list[dict[str, Any]] = [
+        {
+            "name": entry.name,
+            "about": entry.about,
+            "documents": entry.documents,
+            "bytes": entry.size,
+            "licence": entry.licence,
+            "origin": entry.origin,
+        }
+        for entry in ENTRIES.values()
+    ]
 
     def render() -> Table:
         from rich.table import Table
 
         table = Table(box=None, header_style="bold", pad_edge=False)
         for column in ("name", "what it is", "documents", "download", "licence of the content"):
-            table.add_column(column, overflow="fold", justify="right" if column in ("documents", "download") else "left")
+            table.add_column(
+                column, overflow="fold", justify="right" if column in ("documents", "download") else "left"
+            )
         for row in rows:
-            table.add_row(row["name"], row["about"], f"{row['documents']:,}" if row["documents"] else "weights",
-                          f"{row['bytes'] / 1e6:.0f} MB", row["licence"])
+            table.add_row(
+                row["name"],
+                row["about"],
+                f"{row['documents']:,}" if row["documents"] else "weights",
+                f"{row['bytes'] / 1e6:.0f} MB",
+                row["licence"],
+            )
         return table
 
     speech.say({"datasets": rows}, render)
@@ -53,6 +69,11 @@ def get(name: str, *, speech: Speech | None = None) -> None:
 
     path = path_of(name)
     entry = ENTRIES[name]
-    record = {"name": name, "path": str(path), "documents": entry.documents, "licence": entry.licence,
-              "origin": entry.origin}
+    record = {
+        "name": name,
+        "path": str(path),
+        "documents": entry.documents,
+        "licence": entry.licence,
+        "origin": entry.origin,
+    }
     speech.say(record, lambda: f"{path}\nfrom: {entry.origin}\nlicence of the content: {entry.licence}")

@@ -10,8 +10,13 @@ from harmonia.cli.common import Documents, Work
 from harmonia.core.errors import InputError
 
 
-def diagnose(*pool: str, features: str = "hashing", report: Annotated[bool, Parameter(negative="")] = False,
-             documents: Documents | None = None, work: Work | None = None) -> None:
+def diagnose(
+    *pool: str,
+    features: str = "hashing",
+    report: Annotated[bool, Parameter(negative="")] = False,
+    documents: Documents | None = None,
+    work: Work | None = None,
+) -> None:
     """Measure how the sources of a pool disagree, before any compute is spent on training.
 
     Sizes, duplicates within and between sources, effective rank, overlap, collapse; and the recipes that address what
@@ -37,8 +42,17 @@ def diagnose(*pool: str, features: str = "hashing", report: Annotated[bool, Para
     if not pool:
         raise InputError("name the documents: harmonia diagnose FOLDER")
     folder = work.folder("diagnose")
-    record = run(inputs_of(pool), features=features, seed=work.seed, out=folder, resume=work.resume,
-                 settings=work.set or (), engine=work.engine, workers=work.workers, **documents.columns())
+    record = run(
+        inputs_of(pool),
+        features=features,
+        seed=work.seed,
+        out=folder,
+        resume=work.resume,
+        settings=work.set or (),
+        engine=work.engine,
+        workers=work.workers,
+        **documents.columns(),
+    )
     if report:
         write(folder)
     work.say({"run": str(folder), **record}, lambda: diagnosis(record))

@@ -26,14 +26,15 @@ Exit codes: 0 done, 2 bad input or usage, 1 anything else."""
 app = App(name="harmonia", help=_HELP, help_format="markdown", suppress_keyboard_interrupt=False)
 
 for _name, _help in (
-        ("select", "Pick the documents worth training on."),
-        ("compare", "Run several recipes on the same data, seeds and budget, and judge them by training."),
-        ("report", "Write a run's self-contained HTML page."),
-        ("diagnose", "Measure how sources disagree, before any compute is spent."),
-        ("recipes", "List the recipes of a stage."),
-        ("explain", "Explain a recipe, or why a document was taken or left."),
-        ("cite", "Print the BibTeX of what a run or a recipe uses."),
-        ("data", "Get real datasets to try things on.")):
+    ("select", "Pick the documents worth training on."),
+    ("compare", "Run several recipes on the same data, seeds and budget, and judge them by training."),
+    ("report", "Write a run's self-contained HTML page."),
+    ("diagnose", "Measure how sources disagree, before any compute is spent."),
+    ("recipes", "List the recipes of a stage."),
+    ("explain", "Explain a recipe, or why a document was taken or left."),
+    ("cite", "Print the BibTeX of what a run or a recipe uses."),
+    ("data", "Get real datasets to try things on."),
+):
     app.command(f"harmonia.cli.{_name}:{'app' if _name in ('compare', 'data') else _name}", name=_name, help=_help)
 
 

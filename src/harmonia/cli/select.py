@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
-def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
-           suggest_budget: Annotated[bool, Parameter(negative="")] = False,
-           continue_: Annotated[Path | None, Parameter(name="--continue")] = None,
-           floor: Annotated[list[str] | None, Parameter(negative="")] = None,
-           ceiling: Annotated[list[str] | None, Parameter(negative="")] = None,
-           ids_only: Annotated[bool, Parameter(negative="")] = False,
-           keep_rejected: Annotated[bool, Parameter(negative="")] = False,
-           dtype: str = "float32", documents: Documents | None = None, work: Work | None = None) -> None:
+def select(
+    *pool: str,
+    budget: str | None = None,
+    recipe: str = "disf-unit",
+    suggest_budget: Annotated[bool, Parameter(negative="")] = False,
+    continue_: Annotated[Path | None, Parameter(name="--continue")] = None,
+    floor: Annotated[list[str] | None, Parameter(negative="")] = None,
+    ceiling: Annotated[list[str] | None, Parameter(negative="")] = None,
+    ids_only: Annotated[bool, Parameter(negative="")] = False,
+    keep_rejected: Annotated[bool, Parameter(negative="")] = False,
+    dtype: str = "float32",
+    documents: Documents | None = None,
+    work: Work | None = None,
+) -> None:
     """Pick the documents worth training on.
 
     Writes RUN/result/picks.parquet (id, rank, score, one column per objective term, source, original columns).
@@ -59,23 +65,52 @@ def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
     if not pool:
         raise InputError("name the documents: harmonia select FOLDER --budget 1.5%")
     if budget is None and not suggest_budget:
-        raise InputError("--budget is missing: 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens); "
-                         "or let --suggest-budget propose one")
+        raise InputError(
+            "--budget is missing: 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens); "
+            "or let --suggest-budget propose one"
+        )
     budget = budget or "10%"
     if continue_ is not None:
-        result = continue_selection(continue_, inputs_of(pool), budget=budget, out=work.folder("select-continued"),
-                                    resume=work.resume, engine=work.engine, workers=work.workers)
+        result = continue_selection(
+            continue_,
+            inputs_of(pool),
+            budget=budget,
+            out=work.folder("select-continued"),
+            resume=work.resume,
+            engine=work.engine,
+            workers=work.workers,
+        )
     else:
         name = Path(recipe).stem if recipe.endswith((".yaml", ".yml", ".json")) else recipe
-        result = run(inputs_of(pool), recipe, budget=budget, seed=work.seed, out=work.folder(f"select-{name}"),
-                     resume=work.resume, settings=work.set or (), floors=shares(floor, "--floor"),
-                     ceilings=shares(ceiling, "--ceiling"), dtype=dtype, ids_only=ids_only,
-                     keep_rejected=keep_rejected, engine=work.engine, workers=work.workers, **documents.columns())
+        result = run(
+            inputs_of(pool),
+            recipe,
+            budget=budget,
+            seed=work.seed,
+            out=work.folder(f"select-{name}"),
+            resume=work.resume,
+            settings=work.set or (),
+            floors=shares(floor, "--floor"),
+            ceilings=shares(ceiling, "--ceiling"),
+            dtype=dtype,
+            ids_only=ids_only,
+            keep_rejected=keep_rejected,
+            engine=work.engine,
+            workers=work.workers,
+            **documents.columns(),
+        )
     summary = result.summary
-    record = {"run": str(result.folder), "picks": str(result.folder / "result" / "picks.parquet"),
-              "recipe": result.recipe.name, "documents": summary["documents"], "picked": summary["picked"],
-              "sources": summary["sources"], "rejects": summary["rejects"], "seconds": summary["seconds"],
-              "peak_memory_bytes": summary["peak_memory_bytes"]}
+    record = {
+        "run": str(result.folder),
+        "picks": str(result.folder / "result" / "picks.parquet"),
+        "recipe": result.recipe.name,
+        "documents": summary["documents"],
+        "picked": summary["picked"],
+        "sources": summary["sources"],
+        "rejects": summary["rejects"],
+        "seconds": summary["seconds"],
+        "peak_memory_bytes": summary["peak_memory_bytes"],
+    }
     if suggest_budget:
         record["suggested_budget"] = summary["suggested_budget"]
 
@@ -85,9 +120,12 @@ def select(*pool: str, budget: str | None = None, recipe: str = "disf-unit",
         lines = [f"picks: {record['picks']}"]
         if suggest_budget:
             amount = summary["suggested_budget"]
-            lines.append(f"suggested budget: {amount} documents, where the marginal gain flattens" if amount else
-                         "no budget to suggest: the gains of these picks do not make one curve that flattens; "
-                         "use a greedy solver over the whole pool (--set solver.batch=all)")
+            lines.append(
+                f"suggested budget: {amount} documents, where the marginal gain flattens"
+                if amount
+                else "no budget to suggest: the gains of these picks do not make one curve that flattens; "
+                "use a greedy solver over the whole pool (--set solver.batch=all)"
+            )
         return Group(selection(summary), *lines)
 
     work.say(record, shown)

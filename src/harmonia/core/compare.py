@@ -55,8 +55,15 @@ def statistic(values: Sequence[float], baseline: Sequence[float]) -> Statistic:
     """
     x = np.asarray(values, np.float64)
     mean, half = interval(x - np.asarray(baseline, np.float64))
-    return Statistic(values=x.tolist(), mean=float(x.mean()), std=float(x.std(ddof=1)) if len(x) > 1 else math.nan,
-                     n=len(x), difference=mean, low=mean - half, high=mean + half)
+    return Statistic(
+        values=x.tolist(),
+        mean=float(x.mean()),
+        std=float(x.std(ddof=1)) if len(x) > 1 else math.nan,
+        n=len(x),
+        difference=mean,
+        low=mean - half,
+        high=mean + half,
+    )
 
 
 def interval(differences: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -103,8 +110,14 @@ def _nulls(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def compare(measure: Measure, recipes: Sequence[str], seeds: Sequence[int], *, baseline: str | None = None,
-            run: Run | None = None) -> Comparison:
+def compare(
+    measure: Measure,
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    *,
+    baseline: str | None = None,
+    run: Run | None = None,
+) -> Comparison:
     """Measure every recipe under every seed and compare with the baseline.
 
     Args:
@@ -134,10 +147,13 @@ def compare(measure: Measure, recipes: Sequence[str], seeds: Sequence[int], *, b
             raise InputError(f"{recipe} at seed {seed} has other metrics than {baseline}: {', '.join(cell['metrics'])}")
     values = {r: {m: [cells[r, s]["metrics"][m] for s in seeds] for m in metrics} for r in recipes}
     return Comparison(
-        baseline=baseline, metrics=metrics, seeds=list(seeds),
+        baseline=baseline,
+        metrics=metrics,
+        seeds=list(seeds),
         recipes={r: {m: statistic(values[r][m], values[baseline][m]) for m in metrics} for r in recipes},
         seconds={r: float(np.mean([cells[r, s]["seconds"] for s in seeds])) for r in recipes},
-        peak_memory_bytes={r: max(cells[r, s]["peak_memory_bytes"] for s in seeds) for r in recipes})
+        peak_memory_bytes={r: max(cells[r, s]["peak_memory_bytes"] for s in seeds) for r in recipes},
+    )
 
 
 def _cell(measure: Measure, recipe: str, seed: int, run: Run | None) -> dict[str, Any]:

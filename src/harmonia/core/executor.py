@@ -76,8 +76,9 @@ class Processes:
                 while waiting:
                     yield waiting.popleft().result()
             except BrokenProcessPool as error:
-                raise RunError("a worker process died, perhaps for want of memory; "
-                               "go on with --resume, with fewer --workers") from error
+                raise RunError(
+                    "a worker process died, perhaps for want of memory; go on with --resume, with fewer --workers"
+                ) from error
             finally:
                 for future in waiting:
                     future.cancel()
@@ -107,7 +108,10 @@ class Ray:
             def do(self, item: T) -> R:
                 return self.work(item)
 
-        actors = [Worker.remote(make) for _ in range(self.workers)]
+        actors: list[Any] = [
+            Worker.remote(make)  # type: ignore[attr-defined]
+            for _ in range(self.workers)
+        ]
         waiting: deque[Any] = deque()
         try:
             for turn, item in enumerate(items):

@@ -39,13 +39,15 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield temporary
         with open(temporary, "rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(temporary, final)
+        temporary.replace(final)
         for observer in written:
             observer(final)
     except OSError as error:
         if error.errno in _DISK:
-            raise RunError(f"cannot write {final}: {_DISK[error.errno]}; what was finished is kept, "
-                           "make room and start again with --resume") from error
+            raise RunError(
+                f"cannot write {final}: {_DISK[error.errno]}; what was finished is kept, "
+                "make room and start again with --resume"
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def _assign(record: dict[str, Any], recipe: type[Recipe], path: list[str], value
     for depth, key in enumerate(path[:-1]):
         index = _index(target, key, setting)
         if target[index] is None or not isinstance(target[index], dict | list):
-            raise InputError(f"--set {setting}: {'.'.join(path[:depth + 1])} has no fields")
+            raise InputError(f"--set {setting}: {'.'.join(path[: depth + 1])} has no fields")
         target = target[index]
     last = path[-1]
     if isinstance(target, list):
@@ -238,8 +238,10 @@ class RecipeBook:
         """
         name = self._aliases.get(name, name)
         if name not in self._functions:
-            raise InputError(f"no recipe {name!r} in stage {self.stage}{suggest(name, [*self._functions, *self._aliases])}"
-                             f" (harmonia recipes {self.stage} lists them)")
+            raise InputError(
+                f"no recipe {name!r} in stage {self.stage}{suggest(name, [*self._functions, *self._aliases])}"
+                f" (harmonia recipes {self.stage} lists them)"
+            )
         return self._functions[name]().model_copy(update={"name": name})
 
     def load(self, name_or_file: str | Path | Recipe) -> Recipe:

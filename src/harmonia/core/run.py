@@ -25,8 +25,18 @@ from harmonia.core.files import atomic, read_json, write_json
 from harmonia.core.progress import warn
 from harmonia.core.recipe import Recipe
 
-_REPORTED = ("harmonia", "numpy", "scipy", "scikit-learn", "pyarrow", "polars", "torch", "transformers",
-             "sentence-transformers", "ray")
+_REPORTED = (
+    "harmonia",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pyarrow",
+    "polars",
+    "torch",
+    "transformers",
+    "sentence-transformers",
+    "ray",
+)
 
 
 class Run:
@@ -47,7 +57,9 @@ class Run:
         self._lock: Any = None
 
     @classmethod
-    def start(cls, folder: str | os.PathLike[str], recipe: Recipe, request: dict[str, Any], *, resume: bool = False) -> Self:
+    def start(
+        cls, folder: str | os.PathLike[str], recipe: Recipe, request: dict[str, Any], *, resume: bool = False
+    ) -> Self:
         """Open a new run, or go on with an old one.
 
         Args:
@@ -126,8 +138,9 @@ class Run:
             with open(self.folder / "metrics.jsonl", "a", encoding="utf-8") as log:
                 log.write(line + "\n")
         except OSError as error:
-            raise RunError(f"cannot write {self.folder / 'metrics.jsonl'}: {error.strerror}; "
-                           "make room and go on with --resume") from error
+            raise RunError(
+                f"cannot write {self.folder / 'metrics.jsonl'}: {error.strerror}; make room and go on with --resume"
+            ) from error
 
     def warn(self, message: str) -> None:
         """Tell the user, and keep it for the report."""
@@ -163,14 +176,18 @@ class Run:
     def _check_same(self, recipe: Recipe) -> None:
         stored = (self.folder / "recipe.yaml").read_text(encoding="utf-8")
         if stored != recipe.to_yaml():
-            raise InputError(f"{self.folder} was started with another recipe (see its recipe.yaml); "
-                             "resume with the same one, or choose another --out")
+            raise InputError(
+                f"{self.folder} was started with another recipe (see its recipe.yaml); "
+                "resume with the same one, or choose another --out"
+            )
         before = read_json(self.folder / "run.json")["request"]
         for key in sorted({*before, *self.request}):
             old, new = before.get(key), self.request.get(key)
             if old != new:
                 said = f"{key} = {old!r}, now it is {new!r}" if len(f"{old}{new}") < 200 else f"other {key}"
-                raise InputError(f"{self.folder} was started with {said}; resume with the same, or choose another --out")
+                raise InputError(
+                    f"{self.folder} was started with {said}; resume with the same, or choose another --out"
+                )
 
     def _acquire(self) -> None:
         try:
@@ -182,7 +199,9 @@ class Run:
             self._lock = open(self.folder / ".lock", "w")  # noqa: SIM115 - held while the run is open
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise InputError(f"{self.folder} is in use by another process; wait for it or choose another --out") from None
+            raise InputError(
+                f"{self.folder} is in use by another process; wait for it or choose another --out"
+            ) from None
         except OSError as error:
             raise InputError(f"cannot use {self.folder} as output folder: {error.strerror}") from error
 
@@ -190,7 +209,12 @@ class Run:
 def _only_ours(path: Path) -> bool:
     """Return whether a folder holds only what a run writes before its run.json exists."""
     return {item.name for item in path.iterdir() if not item.name.endswith(".part")} <= {
-        ".lock", "state", "recipe.yaml", "environment.json", "metrics.jsonl"}
+        ".lock",
+        "state",
+        "recipe.yaml",
+        "environment.json",
+        "metrics.jsonl",
+    }
 
 
 def environment() -> dict[str, Any]:
@@ -199,8 +223,14 @@ def environment() -> dict[str, Any]:
     for name in _REPORTED:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-    return {"python": platform.python_version(), "platform": platform.platform(), "machine": platform.machine(),
-            "cores": os.cpu_count(), "versions": versions, "arguments": sys.argv[1:]}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "versions": versions,
+        "arguments": sys.argv[1:],
+    }
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
@@ -213,5 +243,3 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(json.JSONDecodeError):
             events.append(json.loads(line))
     return events
-
-

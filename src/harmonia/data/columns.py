@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
 from harmonia.core.errors import InputError, suggest
 
-TEXT_NAMES = ("text", "content", "document", "body", "raw_content", "page_content", "markdown", "code", "sentence",
-              "story")
+TEXT_NAMES = (
+    "text",
+    "content",
+    "document",
+    "body",
+    "raw_content",
+    "page_content",
+    "markdown",
+    "code",
+    "sentence",
+    "story",
+)
 ID_NAMES = ("id", "doc_id", "document_id", "docid", "_id", "uid", "uuid", "warc_record_id")
-SOURCE_NAMES = ("source", "domain", "subset", "dataset", "category", "pile_set_name", "meta.source",
-                "meta.pile_set_name", "metadata.source", "metadata.domain", "metadata.category")
+SOURCE_NAMES = (
+    "source",
+    "domain",
+    "subset",
+    "dataset",
+    "category",
+    "pile_set_name",
+    "meta.source",
+    "meta.pile_set_name",
+    "metadata.source",
+    "metadata.domain",
+    "metadata.category",
+)
 
 QUALITY_NAMES = ("quality", "quality_score")
 TOKENS_NAMES = ("tokens", "n_tokens", "num_tokens", "token_count")
@@ -47,10 +69,20 @@ class Columns:
     embedding: str | None = None
     tokens: str | None = None
 
+    def record(self) -> dict[str, Any]:
+        """Return the JSON record, which ``from_record`` reads."""
+        return {**vars(self), "quality": list(self.quality)}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Columns:
+        """Return the columns of a JSON record."""
+        return cls(**{**record, "quality": tuple(record["quality"])})
+
     def names(self, roles: Collection[str] = ROLES) -> list[str]:
         """Return the columns that play one of ``roles``, without repetition."""
-        named = [(role, name) for role in ROLES
-                 for name in (self.quality if role == "quality" else (getattr(self, role),))]
+        named = [
+            (role, name) for role in ROLES for name in (self.quality if role == "quality" else (getattr(self, role),))
+        ]
         return list(dict.fromkeys(name for role, name in named if role in roles and name is not None))
 
 
@@ -103,30 +135,40 @@ def resolve(columns: Columns, schemas: list[tuple[str, pa.Schema]]) -> Columns:
     for role, name in [(r, n) for r in ROLES for n in columns.names((r,))]:
         for file, schema in schemas:
             if not _may_hold(schema, name):
-                raise InputError(f"{file}: no {role} column {name!r}{_known(name, schema)}; "
-                                 f"name the right one with --{role}-column")
+                raise InputError(
+                    f"{file}: no {role} column {name!r}{_known(name, schema)}; name the right one with --{role}-column"
+                )
     text = columns.text or _first(TEXT_NAMES, schemas[:1], is_text)
     if text is None:
         file, schema = schemas[0]
-        raise InputError(f"{file}: no text column recognised (it has: {', '.join(schema.names) or 'no columns'}); "
-                         "name it with --text-column")
+        raise InputError(
+            f"{file}: no text column recognised (it has: {', '.join(schema.names) or 'no columns'}); "
+            "name it with --text-column"
+        )
     for file, schema in schemas:
         if not _may_hold(schema, text):
-            raise InputError(f"{file}: no text column {text!r}, which {schemas[0][0]} has{_known(text, schema)}; "
-                             "read such files apart, or name a column that all have with --text-column")
+            raise InputError(
+                f"{file}: no text column {text!r}, which {schemas[0][0]} has{_known(text, schema)}; "
+                "read such files apart, or name a column that all have with --text-column"
+            )
     quality = _first(QUALITY_NAMES, schemas, _is_number)
-    return replace(columns, text=text, id=columns.id or _first(ID_NAMES, schemas, is_label),
-                   source=columns.source or _first(SOURCE_NAMES, schemas, is_label),
-                   quality=columns.quality or ((quality,) if quality else ()),
-                   tokens=columns.tokens or _first(TOKENS_NAMES, schemas, pa.types.is_integer))
+    return replace(
+        columns,
+        text=text,
+        id=columns.id or _first(ID_NAMES, schemas, is_label),
+        source=columns.source or _first(SOURCE_NAMES, schemas, is_label),
+        quality=columns.quality or ((quality,) if quality else ()),
+        tokens=columns.tokens or _first(TOKENS_NAMES, schemas, pa.types.is_integer),
+    )
 
 
 def _is_number(kind: pa.DataType) -> bool:
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
-def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]],
-           fits: Callable[[pa.DataType], bool]) -> str | None:
+def _first(
+    names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]], fits: Callable[[pa.DataType], bool]
+) -> str | None:
     for name in names:
         kinds = [leaf_type(schema, name) for _, schema in schemas]
         if all(kind is not None and fits(kind) for kind in kinds):
@@ -137,8 +179,9 @@ def _first(names: tuple[str, ...], schemas: list[tuple[str, pa.Schema]],
 def _may_hold(schema: pa.Schema, name: str) -> bool:
     """Tell whether a column is there; a record that some rows replace by a mere value is text in a schema."""
     root = root_of(name, schema)
-    return leaf_type(schema, name) is not None or (root != name and root in schema.names
-                                                   and is_text(schema.field(root).type))
+    return leaf_type(schema, name) is not None or (
+        root != name and root in schema.names and is_text(schema.field(root).type)
+    )
 
 
 def _known(name: str, schema: pa.Schema) -> str:

@@ -30,7 +30,10 @@ from harmonia.data.rejects import Bad, OnBad, as_table, bad_row
 from harmonia.data.unique import check_unique_ids
 
 _READERS: dict[str, Callable[[InputFile], Reader]] = {
-    "parquet": ParquetFile, "arrow": ArrowFile, "jsonl": JsonLines, "csv": DelimitedFile,
+    "parquet": ParquetFile,
+    "arrow": ArrowFile,
+    "jsonl": JsonLines,
+    "csv": DelimitedFile,
     "tsv": DelimitedFile,
 }
 
@@ -169,9 +172,11 @@ class Corpus:
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what tells whether a later run reads the same input: names, sizes, stamps, columns, treatment."""
-        return {"files": [[f.name, f.size, f.format, f.stamp] for f in self.files],
-                "columns": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.columns).items()},
-                "on_bad": self.on_bad}
+        return {
+            "files": [[f.name, f.size, f.format, f.stamp] for f in self.files],
+            "columns": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.columns).items()},
+            "on_bad": self.on_bad,
+        }
 
     def difference(self, earlier: dict[str, Any]) -> str | None:
         """Return in words how the input differs from that of an earlier ``fingerprint()``, or None."""
@@ -307,8 +312,13 @@ class Corpus:
             roles = set(ROLES)  # a row that any role rejects has no number, whichever roles are wanted now
         names = None
         if only is not None and reader.schema.names:
-            names = list(dict.fromkeys(root for name in self.columns.names(roles)
-                                       if (root := root_of(name, reader.schema)) in reader.schema.names))
+            names = list(
+                dict.fromkeys(
+                    root
+                    for name in self.columns.names(roles)
+                    if (root := root_of(name, reader.schema)) in reader.schema.names
+                )
+            )
         complete = seen is None and roles == set(ROLES)
         count, excluded, rejected = 0, [], []
         met = pa.schema([])
@@ -329,20 +339,27 @@ class Corpus:
             if names is None and self._schemas[number] is None:
                 self._schemas[number] = met
 
-    def _checked(self, reader: Reader, chunk: Chunk, roles: Collection[str], seen: _Seen | None,
-                 ) -> tuple[Chunk, dict[str, Any], list[Bad]]:
+    def _checked(
+        self,
+        reader: Reader,
+        chunk: Chunk,
+        roles: Collection[str],
+        seen: _Seen | None,
+    ) -> tuple[Chunk, dict[str, Any], list[Bad]]:
         table, places, columns = chunk.table, chunk.places, self.columns
         if seen is not None and len(seen.excluded):
             keep = ~np.isin(places, seen.excluded)
             table, places = (table, places) if keep.all() else (table.filter(pa.array(keep)), places[keep])
         wrong: fields.Wrong = {}
         values: dict[str, Any] = {"text": fields.texts(table, columns.text or "text", wrong)}
-        values["id"] = (fields.labels(table, columns.id, wrong, True) if "id" in roles and columns.id else None)
+        values["id"] = fields.labels(table, columns.id, wrong, True) if "id" in roles and columns.id else None
         values["source"] = self._sources(reader, table, places, wrong) if "source" in roles else None
-        values["quality"] = {name: fields.numbers(table, name, wrong)
-                             for name in (columns.quality if "quality" in roles else ())}
-        values["embedding"] = (self._vectors(reader, table, wrong)
-                               if "embedding" in roles and columns.embedding else None)
+        values["quality"] = {
+            name: fields.numbers(table, name, wrong) for name in (columns.quality if "quality" in roles else ())
+        }
+        values["embedding"] = (
+            self._vectors(reader, table, wrong) if "embedding" in roles and columns.embedding else None
+        )
         values["tokens"] = fields.counts(table, columns.tokens, wrong) if "tokens" in roles and columns.tokens else None
         bad = [] if seen is not None and self.on_bad == "skip" else chunk.bad
         if wrong:
@@ -391,9 +408,11 @@ class Corpus:
         if self._dimension is None:
             self._dimension = (dimension, reader.file.path)
         elif dimension != self._dimension[0]:
-            raise InputError(f"{reader.file.path}: column {self.columns.embedding!r} holds vectors of {dimension} "
-                             f"numbers, but of {self._dimension[0]} in {self._dimension[1]}; embed all documents with "
-                             "one model")
+            raise InputError(
+                f"{reader.file.path}: column {self.columns.embedding!r} holds vectors of {dimension} "
+                f"numbers, but of {self._dimension[0]} in {self._dimension[1]}; embed all documents with "
+                "one model"
+            )
 
     def _index(self, number: int) -> tuple[int, np.ndarray]:
         """Return (documents, sorted places that are none) of one input, reading it if it must be."""
@@ -417,8 +436,10 @@ class Corpus:
         if not len(rejects):
             return f"{where}: no documents"
         first = rejects.slice(0, 1).to_pylist()[0]
-        return (f"{where}: no usable document; {len(rejects)} rows were left out, the first is {first['file']} row "
-                f"{first['row']}: {first['field']} {first['reason']}")
+        return (
+            f"{where}: no usable document; {len(rejects)} rows were left out, the first is {first['file']} row "
+            f"{first['row']}: {first['field']} {first['reason']}"
+        )
 
 
 class _Numbered:

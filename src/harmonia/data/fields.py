@@ -31,8 +31,11 @@ def column(table: pa.Table, name: str) -> pa.Array:
 
 def _one(values: pa.ChunkedArray) -> pa.Array:
     values = values.combine_chunks()
-    return values.chunk(0) if isinstance(values, pa.ChunkedArray) and values.num_chunks else (
-        pa.array([], values.type) if isinstance(values, pa.ChunkedArray) else values)
+    return (
+        values.chunk(0)
+        if isinstance(values, pa.ChunkedArray) and values.num_chunks
+        else (pa.array([], values.type) if isinstance(values, pa.ChunkedArray) else values)
+    )
 
 
 def check_types(file: str, schema: pa.Schema, columns: Columns, numbers_as_text: bool) -> None:
@@ -41,21 +44,35 @@ def check_types(file: str, schema: pa.Schema, columns: Columns, numbers_as_text:
     Raises:
         InputError: a column has a type that its role cannot use.
     """
+
     def number(kind: pa.DataType) -> bool:
-        return (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-                or pa.types.is_decimal(kind) or (numbers_as_text and is_text(kind)))
+        return (
+            pa.types.is_integer(kind)
+            or pa.types.is_floating(kind)
+            or pa.types.is_boolean(kind)
+            or pa.types.is_decimal(kind)
+            or (numbers_as_text and is_text(kind))
+        )
 
     def vector(kind: pa.DataType) -> bool:
         return is_list(kind) and (pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type))
 
-    wanted = {"text": (is_text, "text"), "id": (is_label, "text or integers"), "source": (is_label, "text or integers"),
-              "quality": (number, "numbers"), "embedding": (vector, "lists of numbers"), "tokens": (number, "integers")}
+    wanted = {
+        "text": (is_text, "text"),
+        "id": (is_label, "text or integers"),
+        "source": (is_label, "text or integers"),
+        "quality": (number, "numbers"),
+        "embedding": (vector, "lists of numbers"),
+        "tokens": (number, "integers"),
+    }
     for role, (fits, words) in wanted.items():
         for name in columns.names((role,)):
             kind = leaf_type(schema, name)
             if kind is not None and not fits(kind) and not pa.types.is_null(kind):
-                raise InputError(f"{file}: {role} column {name!r} holds {kind}, but should hold {words}; "
-                                 f"convert it or name another with --{role}-column")
+                raise InputError(
+                    f"{file}: {role} column {name!r} holds {kind}, but should hold {words}; "
+                    f"convert it or name another with --{role}-column"
+                )
 
 
 def texts(table: pa.Table, name: str, wrong: Wrong) -> pa.Array:

@@ -13,17 +13,33 @@ from typing import IO, Any
 from harmonia.core.errors import InputError, RunError, suggest
 
 FORMATS = {
-    ".parquet": "parquet", ".pq": "parquet", ".arrow": "arrow", ".feather": "arrow", ".ipc": "arrow",
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv", ".tsv": "tsv", ".tab": "tsv",
-    ".txt": "text", ".text": "text", ".md": "text",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "arrow",
+    ".feather": "arrow",
+    ".ipc": "arrow",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
 }
 _COMPRESSED = {".gz": ".gz", ".zst": ".zst", ".zstd": ".zst"}
 _PACKABLE = ("jsonl", "csv", "tsv", "text")
 _BESIDE_DATA = re.compile(
     r"(readme|license|licence|copying|notice|authors|changelog)(\.[a-z]+)?"
-    r"|(dataset_infos?|dataset_dict|state)\.json|[._].*", re.IGNORECASE)
-_SHARD = re.compile(r"(?<=.)[-_.]\d+-of-\d+$|(?<=.)[-_.]\d{5,}$|(?<=^part|^data)[-_.]?\d+.*$"
-                    r"|(?<=^shard|^chunk)[-_.]?\d+.*$", re.IGNORECASE)
+    r"|(dataset_infos?|dataset_dict|state)\.json|[._].*",
+    re.IGNORECASE,
+)
+_SHARD = re.compile(
+    r"(?<=.)[-_.]\d+-of-\d+$|(?<=.)[-_.]\d{5,}$|(?<=^part|^data)[-_.]?\d+.*$"
+    r"|(?<=^shard|^chunk)[-_.]?\d+.*$",
+    re.IGNORECASE,
+)
 _STAMPS = ("ETag", "etag", "md5Hash", "content_md5", "checksum", "LastModified", "last_modified", "updated", "mtime")
 
 
@@ -87,8 +103,10 @@ class InputFile:
         except FileNotFoundError as error:
             raise self.vanished() from error
         if (size, stamp) != (self.size, self.stamp):
-            raise RunError(f"{self.path} has changed since the run started ({self.size} bytes then, {size} now); "
-                           "restore it and continue with --resume, or start a new run")
+            raise RunError(
+                f"{self.path} has changed since the run started ({self.size} bytes then, {size} now); "
+                "restore it and continue with --resume, or start a new run"
+            )
 
 
 def find_files(inputs: Iterable[str | os.PathLike[str]]) -> tuple[list[InputFile], list[str]]:
@@ -109,7 +127,7 @@ def find_files(inputs: Iterable[str | os.PathLike[str]]) -> tuple[list[InputFile
         one_of_many = len(given) > 1 and base == key.rstrip("/")
         bases.append((filesystem.unstrip_protocol(""), str(PurePosixPath(base).parent) if one_of_many else base))
         for each in keys:
-            source = PurePosixPath(base).name if one_of_many else _source(each[len(base):].lstrip("/"))
+            source = PurePosixPath(base).name if one_of_many else _source(each[len(base) :].lstrip("/"))
             found.setdefault(filesystem.unstrip_protocol(each), (filesystem, each, source))
     base = os.path.commonpath([base for _, base in bases]) if len({system for system, _ in bases}) == 1 else ""
     return [_describe(fs, key, base, source) for fs, key, source in found.values()], ignored
@@ -124,7 +142,7 @@ def format_of(path: str) -> tuple[str, str] | None:
     name, packing = path.lower(), ""
     for suffix, kind in _COMPRESSED.items():
         if name.endswith(suffix):
-            name, packing = name[:-len(suffix)], kind
+            name, packing = name[: -len(suffix)], kind
     form = FORMATS.get(PurePosixPath(name).suffix)
     return None if form is None or (packing and form not in _PACKABLE) else (form, packing)
 
@@ -144,8 +162,10 @@ def _expand(filesystem: Any, key: str, item: str, ignored: list[str]) -> tuple[s
     try:
         if filesystem.isfile(key):
             if format_of(key) is None:
-                raise InputError(f"{item}: unknown extension; known are {_extensions()}, and .gz or .zst after those "
-                                 "of JSON lines, CSV and text")
+                raise InputError(
+                    f"{item}: unknown extension; known are {_extensions()}, and .gz or .zst after those "
+                    "of JSON lines, CSV and text"
+                )
             return str(PurePosixPath(key).parent), [key]
         if filesystem.isdir(key):
             return key.rstrip("/"), _in_folder(filesystem, key, item, ignored)
@@ -177,7 +197,7 @@ def _expand(filesystem: Any, key: str, item: str, ignored: list[str]) -> tuple[s
 def _in_folder(filesystem: Any, key: str, item: str, ignored: list[str]) -> list[str]:
     root = key.rstrip("/")
     everything = sorted(filesystem.find(key), key=_parts)
-    seen = [k for k in everything if not any(part.startswith((".", "_")) for part in _parts(k[len(root):]))]
+    seen = [k for k in everything if not any(part.startswith((".", "_")) for part in _parts(k[len(root) :]))]
     known = [k for k in seen if format_of(k) is not None and not _BESIDE_DATA.fullmatch(PurePosixPath(k).name)]
     tables = [k for k in known if format_of(k)[0] != "text"]  # type: ignore[index]
     keep = tables or known  # texts beside tables describe them
@@ -196,7 +216,7 @@ def _describe(filesystem: Any, key: str, base: str, source: str) -> InputFile:
         size, stamp = _size_and_stamp(filesystem, key)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from error
-    name = key[len(base):].lstrip("/") if base else filesystem.unstrip_protocol(key)
+    name = key[len(base) :].lstrip("/") if base else filesystem.unstrip_protocol(key)
     return InputFile(name, path, size, form, packing, source, stamp, filesystem, key)
 
 
@@ -230,7 +250,7 @@ def stem(name: str) -> str:
     for _ in range(2):
         suffix = PurePosixPath(name).suffix.lower()
         if suffix in FORMATS or suffix in _COMPRESSED:
-            name = name[:-len(suffix)]
+            name = name[: -len(suffix)]
     return _SHARD.sub("", name)
 
 

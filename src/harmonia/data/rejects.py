@@ -28,8 +28,9 @@ def bad_row(file: str, word: str, row: int, bad: Bad) -> InputError:
     >>> bad_row("a.jsonl", "line", 7, Bad(6, "text", "is missing"))
     InputError('a.jsonl line 7: text is missing; mend it, or leave such rows out with --on-bad skip')
     """
-    return InputError(f"{file} {word} {row}: {bad.field} {bad.reason}; "
-                      "mend it, or leave such rows out with --on-bad skip")
+    return InputError(
+        f"{file} {word} {row}: {bad.field} {bad.reason}; mend it, or leave such rows out with --on-bad skip"
+    )
 
 
 def as_table(rows: Iterable[tuple[str, int, str, str]]) -> pa.Table:

@@ -32,8 +32,10 @@ def check_same(schemas: list[tuple[str, pa.Schema]]) -> None:
         for field in schema:
             first, kind = seen.setdefault(field.name, (file, field.type))
             if _joined(kind, field.type) is None:
-                raise InputError(f"{file}: column {field.name!r} is {field.type}, but {kind} in {first}; "
-                                 "convert it in one of them, or read such files apart")
+                raise InputError(
+                    f"{file}: column {field.name!r} is {field.type}, but {kind} in {first}; "
+                    "convert it in one of them, or read such files apart"
+                )
 
 
 def unviewed(schema: pa.Schema) -> pa.Schema:
@@ -54,8 +56,9 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
         if column.type.equals(field.type):
             columns.append(column)
         elif is_text(field.type) and not is_text(column.type) and not pa.types.is_null(column.type):
-            columns.append(pa.array([None if v is None else json.dumps(v, default=str) for v in column.to_pylist()],
-                                    field.type))
+            columns.append(
+                pa.array([None if v is None else json.dumps(v, default=str) for v in column.to_pylist()], field.type)
+            )
         else:
             columns.append(column.cast(field.type))
     return pa.table(columns, schema=schema)

@@ -9,8 +9,9 @@ import numpy as np
 from harmonia.core.errors import InputError
 
 
-def check_unique_ids(keys: np.ndarray, ids_of: Callable[[np.ndarray], list[str]],
-                     place_of: Callable[[int], str] = "document {}".format) -> None:
+def check_unique_ids(
+    keys: np.ndarray, ids_of: Callable[[np.ndarray], list[str]], place_of: Callable[[int], str] = "document {}".format
+) -> None:
     """Check that no two documents have one id.
 
     Equal hashes alone prove nothing: the ids behind them are compared.
@@ -37,5 +38,7 @@ def check_unique_ids(keys: np.ndarray, ids_of: Callable[[np.ndarray], list[str]]
     if twice:
         earlier, later, name = twice[0]
         more = f" ({len(twice)} repetitions in all)" if len(twice) > 1 else ""
-        raise InputError(f"id {name!r} occurs twice: {place_of(earlier)} and {place_of(later)}{more}; "
-                         "make ids unique, or name another column with --id-column")
+        raise InputError(
+            f"id {name!r} occurs twice: {place_of(earlier)} and {place_of(later)}{more}; "
+            "make ids unique, or name another column with --id-column"
+        )

@@ -13,8 +13,9 @@ from harmonia.core.files import atomic
 ROWS_PER_GROUP = 8192
 
 
-def write_parquet(path: str | os.PathLike[str], rows: pa.Table | Iterable[pa.Table | pa.RecordBatch],
-                  schema: pa.Schema | None = None) -> int:
+def write_parquet(
+    path: str | os.PathLike[str], rows: pa.Table | Iterable[pa.Table | pa.RecordBatch], schema: pa.Schema | None = None
+) -> int:
     """Write rows to one Parquet file (zstd) and return how many there were.
 
     Row groups have a fixed size whatever the pieces, so that equal rows give equal bytes with one version of pyarrow.
@@ -42,8 +43,10 @@ def write_parquet(path: str | os.PathLike[str], rows: pa.Table | Iterable[pa.Tab
     return count
 
 
-def _chained(first: pa.Table | pa.RecordBatch | None, rest: Iterator[pa.Table | pa.RecordBatch],
-             ) -> Iterator[pa.Table | pa.RecordBatch]:
+def _chained(
+    first: pa.Table | pa.RecordBatch | None,
+    rest: Iterator[pa.Table | pa.RecordBatch],
+) -> Iterator[pa.Table | pa.RecordBatch]:
     if first is not None:
         yield first
         yield from rest

@@ -42,8 +42,9 @@ def unit_rows(block: np.ndarray) -> np.ndarray:
     return (block / np.where(norms == 0, 1, norms)).astype(np.float32)
 
 
-def spherical_kmeans(matrix: Matrix, k: int, *, keys: np.ndarray, seed: int = 0, iterations: int = 20,
-                     rows: np.ndarray | None = None) -> Clusters:
+def spherical_kmeans(
+    matrix: Matrix, k: int, *, keys: np.ndarray, seed: int = 0, iterations: int = 20, rows: np.ndarray | None = None
+) -> Clusters:
     """Cluster rows by direction.
 
     Which rows start and train the centres is drawn from ``keys``, so the clusters do not depend on the order of the
@@ -64,8 +65,8 @@ def spherical_kmeans(matrix: Matrix, k: int, *, keys: np.ndarray, seed: int = 0,
     if not 1 <= k <= len(rows):
         raise InputError(f"{k} clusters of {len(rows)} documents: give 1 to {len(rows)} clusters")
     by_key = rows[np.lexsort((rows, uniforms(keys[rows], seed, "k-means")))]
-    centroids = _plus_plus(_read(matrix, by_key[:_SEEDING * k]), k, generator(seed, "k-means++"))
-    training = by_key[:_TRAINING * k]
+    centroids = _plus_plus(_read(matrix, by_key[: _SEEDING * k]), k, generator(seed, "k-means++"))
+    training = by_key[: _TRAINING * k]
     labels = np.full(len(training), -1, np.int32)
     for _ in range(iterations):
         sums, new, similarity = _lloyd(matrix, training, centroids)
@@ -73,7 +74,7 @@ def spherical_kmeans(matrix: Matrix, k: int, *, keys: np.ndarray, seed: int = 0,
             break
         labels = new
         empty = np.flatnonzero(np.bincount(labels[labels >= 0], minlength=k) == 0)
-        worst = np.argsort(np.where(labels < 0, 1, similarity), kind="stable")[:len(empty)]
+        worst = np.argsort(np.where(labels < 0, 1, similarity), kind="stable")[: len(empty)]
         sums[empty] = unit_rows(matrix[training[worst]])
         moved = unit_rows(sums)
         centroids = np.where(moved.any(axis=1, keepdims=True), moved, centroids)
@@ -117,8 +118,9 @@ def _distances(sample: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return distance
 
 
-def _assignments(matrix: Matrix, rows: np.ndarray,
-                 centroids: np.ndarray) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+def _assignments(
+    matrix: Matrix, rows: np.ndarray, centroids: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
     size = max(_CELLS // max(centroids.shape), 64)
     for start in range(0, len(rows), size):
         here = slice(start, min(start + size, len(rows)))

@@ -38,8 +38,13 @@ class PerSetClimb:
     diminishing = False
     incremental = True
 
-    def __init__(self, X: Any, eps: float = EPS, second: Literal["official", "farthest"] = "official",
-                 rank_limit: int | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        eps: float = EPS,
+        second: Literal["official", "farthest"] = "official",
+        rank_limit: int | None = None,
+    ) -> None:
         self.size, self._d = X.shape
         self._X = X
         self._eps = eps

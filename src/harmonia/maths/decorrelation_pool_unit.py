@@ -123,7 +123,7 @@ def weighted_moment(U: Matrix, weights: np.ndarray, block: int = BLOCK) -> np.nd
     total = np.zeros((U.shape[1], U.shape[1]))
     rows = np.flatnonzero(weights)
     for start in range(0, len(rows), block):
-        index = rows[start:start + block]
+        index = rows[start : start + block]
         X = U[index]
         total += (X * weights[index, None].astype(X.dtype)).T @ X
     return total
@@ -157,8 +157,8 @@ class MomentRelaxation:
         A = self._moment(m)
         out = np.empty(len(m))
         for start in range(0, len(m), BLOCK):
-            X = self._U[start:start + BLOCK]
-            out[start:start + BLOCK] = np.einsum("nd,nd->n", X @ A.astype(X.dtype), X)
+            X = self._U[start : start + BLOCK]
+            out[start : start + BLOCK] = np.einsum("nd,nd->n", X @ A.astype(X.dtype), X)
         out *= -2 * self._scale
         return out if self._excluded is None else np.where(self._excluded, -np.inf, out)
 

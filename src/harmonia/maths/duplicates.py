@@ -18,8 +18,9 @@ from harmonia.maths.rows import Matrix
 _BLOCK = 2048
 
 
-def earlier_similarity(matrix: Matrix, labels: np.ndarray, rank: np.ndarray, *,
-                       rows: np.ndarray | None = None) -> np.ndarray:
+def earlier_similarity(
+    matrix: Matrix, labels: np.ndarray, rank: np.ndarray, *, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Return each row's largest cosine with an earlier row of its cluster: (m,) float64 in [-1, 1].
 
     The first row of a cluster has none and gets -inf, as does a row of no cluster. Time sum_c n_c^2 d, memory a few
@@ -44,8 +45,9 @@ def earlier_similarity(matrix: Matrix, labels: np.ndarray, rank: np.ndarray, *,
     return np.minimum(largest, 1.0)
 
 
-def independent(matrix: Matrix, labels: np.ndarray, rank: np.ndarray, eps: float, *,
-                rows: np.ndarray | None = None) -> np.ndarray:
+def independent(
+    matrix: Matrix, labels: np.ndarray, rank: np.ndarray, eps: float, *, rows: np.ndarray | None = None
+) -> np.ndarray:
     """Return as ``earlier_similarity``, but with the maximum over earlier rows that are kept at this ``eps``.
 
     A row is kept when the value is at most 1 - eps: no two kept rows of a cluster have a cosine above 1 - eps, and
@@ -62,8 +64,8 @@ def independent(matrix: Matrix, labels: np.ndarray, rank: np.ndarray, eps: float
             cosines = np.minimum(vectors @ vectors.T, 1.0)
             for j in range(len(here)):
                 if not exceeds(largest[here[j]], eps):
-                    later = here[j + 1:]
-                    largest[later] = np.maximum(largest[later], cosines[j, j + 1:])
+                    later = here[j + 1 :]
+                    largest[later] = np.maximum(largest[later], cosines[j, j + 1 :])
             kept = np.concatenate([kept, here[~exceeds(largest[here], eps)]])
     return largest
 
@@ -134,8 +136,9 @@ def _ordered_clusters(labels: np.ndarray, rank: np.ndarray) -> Iterator[np.ndarr
         yield from np.split(order, np.flatnonzero(np.diff(np.asarray(labels)[order])) + 1)
 
 
-def _vectors(matrix: Matrix, rows: np.ndarray, members: np.ndarray,
-             stop: int | None = None) -> Iterator[tuple[slice, np.ndarray]]:
+def _vectors(
+    matrix: Matrix, rows: np.ndarray, members: np.ndarray, stop: int | None = None
+) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield (position in members, unit rows) block by block."""
     for start in range(0, len(members) if stop is None else stop, _BLOCK):
         here = slice(start, min(start + _BLOCK, len(members)))
@@ -164,7 +167,7 @@ def _forest(edges: np.ndarray) -> np.ndarray:
 def _mean_cosine(matrix: Matrix, group: np.ndarray) -> float:
     total, squares = np.zeros(matrix.shape[1]), 0.0
     for start in range(0, len(group), _BLOCK):
-        block = unit_rows(matrix[group[start:start + _BLOCK]]).astype(np.float64)
+        block = unit_rows(matrix[group[start : start + _BLOCK]]).astype(np.float64)
         total += block.sum(axis=0)
         squares += float((block * block).sum())
     pairs = len(group) * (len(group) - 1)

@@ -36,9 +36,16 @@ class Optimum:
     iterations: int
 
 
-def maximise(value: Callable[[Vector], float], gradient: Callable[[Vector], Vector],
-             curvature: Callable[[Vector], float], oracle: Callable[[Vector], Vector], start: Vector, *,
-             tolerance: float, iterations: int) -> Optimum:
+def maximise(
+    value: Callable[[Vector], float],
+    gradient: Callable[[Vector], Vector],
+    curvature: Callable[[Vector], float],
+    oracle: Callable[[Vector], Vector],
+    start: Vector,
+    *,
+    tolerance: float,
+    iterations: int,
+) -> Optimum:
     """Maximise a concave quadratic over the convex hull of the oracle's answers.
 
     Args:

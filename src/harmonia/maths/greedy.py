@@ -74,8 +74,9 @@ class Lazy:
 class Sampled:
     """Looks at ``size`` random rows."""
 
-    def __init__(self, climb: Climb, ledger: Ledger, order: np.ndarray, size: int,
-                 random: Callable[[int], np.random.Generator]) -> None:
+    def __init__(
+        self, climb: Climb, ledger: Ledger, order: np.ndarray, size: int, random: Callable[[int], np.random.Generator]
+    ) -> None:
         """Search in samples.
 
         Args:
@@ -153,5 +154,6 @@ def ascend(climb: Climb, ledger: Ledger, search: Search, *, first: int | None = 
         terms.append(split(row) if split else [gain])
         climb.add(row)
         ledger.take(row)
-    return Ascent(np.array(rows, np.int64), np.array(gains, np.float64),
-                  np.array(terms, np.float64).reshape(len(rows), -1))
+    return Ascent(
+        np.array(rows, np.int64), np.array(gains, np.float64), np.array(terms, np.float64).reshape(len(rows), -1)
+    )

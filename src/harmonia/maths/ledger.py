@@ -21,9 +21,17 @@ class Ledger:
         done: the budget and all lower bounds are reached.
     """
 
-    def __init__(self, candidates: np.ndarray, amount: int, *, costs: np.ndarray | None = None,
-                 sources: np.ndarray | None = None, low: np.ndarray | None = None,
-                 high: np.ndarray | None = None, keys: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        candidates: np.ndarray,
+        amount: int,
+        *,
+        costs: np.ndarray | None = None,
+        sources: np.ndarray | None = None,
+        low: np.ndarray | None = None,
+        high: np.ndarray | None = None,
+        keys: np.ndarray | None = None,
+    ) -> None:
         """Open a ledger.
 
         Args:

@@ -15,7 +15,6 @@ from harmonia.maths.scaled_rows import BLOCK
 EXHAUSTED = 1e-12
 
 
-
 class LogDetClimb:
     """Gains are ``scale log d2_j``, d2_j the squared pivot: what the set does not explain of row j, plus the ridge.
 

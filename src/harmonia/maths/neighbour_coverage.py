@@ -67,7 +67,7 @@ class NeighbourCoverageClimb:
         return self._scale * np.maximum(self._gains if rows is None else self._gains[rows], 0)
 
     def add(self, row: int) -> None:
-        entries = self._entries[self._starts[row]:self._starts[row + 1]]
+        entries = self._entries[self._starts[row] : self._starts[row + 1]]
         owners, reach = entries // self._m, self._similarities.ravel()[entries]
         closer = reach > self._best[owners]
         owners, reach = owners[closer], reach[closer]

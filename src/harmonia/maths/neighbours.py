@@ -58,7 +58,7 @@ class NearestRows:
             values = np.concatenate([self._values[query], similarities[query, columns]])
             rows = np.concatenate([self._rows[query], columns + first])
             # The list is kept sorted by (value, row) and the new rows are larger: a stable sort breaks ties by row.
-            order = np.argsort(-values, kind="stable")[:self.k]
+            order = np.argsort(-values, kind="stable")[: self.k]
             self._values[query], self._rows[query] = values[order], rows[order]
             self._threshold[query] = self._values[query, -1]
 
@@ -87,7 +87,7 @@ def tiles(blocks: Iterable[np.ndarray], rows: int) -> Iterator[np.ndarray]:
         if held >= rows:
             joined = np.concatenate(waiting)
             whole = held // rows * rows
-            yield from (joined[start:start + rows] for start in range(0, whole, rows))
+            yield from (joined[start : start + rows] for start in range(0, whole, rows))
             waiting, held = [joined[whole:]], held - whole
     if held:
         yield np.concatenate(waiting)

@@ -101,7 +101,7 @@ class NgramLM:
     def next_byte(self, context: bytes) -> np.ndarray:
         """Return the probability of each byte after ``context`` at the start of a text: (256,) float64."""
         history = 0
-        for symbol in [*[_START] * (self.order - 1), *context][len(context):]:
+        for symbol in [*[_START] * (self.order - 1), *context][len(context) :]:
             history = history << _BITS | symbol
         return _probability(np.uint64(history << _BITS) + np.arange(256, dtype=np.uint64), self._levels)
 

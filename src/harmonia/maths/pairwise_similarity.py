@@ -27,7 +27,7 @@ def weighted_sum(Z: Matrix, weights: np.ndarray) -> np.ndarray:
     total = np.zeros(Z.shape[1])
     rows = np.flatnonzero(weights)
     for start in range(0, len(rows), BLOCK):
-        index = rows[start:start + BLOCK]
+        index = rows[start : start + BLOCK]
         total += weights[index] @ np.asarray(Z[index], np.float64)
     return total
 

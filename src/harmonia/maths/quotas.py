@@ -66,8 +66,15 @@ def largest_remainder(values: np.ndarray, total: int) -> np.ndarray:
     return down.astype(np.int64)
 
 
-def quotas(shares: np.ndarray, sizes: np.ndarray, amount: int, *, low: np.ndarray | None = None,
-           high: np.ndarray | None = None, redistribute: bool = True) -> np.ndarray:
+def quotas(
+    shares: np.ndarray,
+    sizes: np.ndarray,
+    amount: int,
+    *,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+    redistribute: bool = True,
+) -> np.ndarray:
     """Split a budget over sources in proportion to ``shares``, at most ``sizes`` each.
 
     What a full source cannot take goes to the others in proportion to their shares (water-filling).
@@ -95,17 +102,26 @@ def quotas(shares: np.ndarray, sizes: np.ndarray, amount: int, *, low: np.ndarra
     wanted = shares / shares.sum() * amount
     if not redistribute and (wanted > sizes + _slack(wanted)).any():
         worst = int(np.argmax(wanted - sizes))
-        raise InputError(f"the quota of source {worst} is {wanted[worst]:.0f}, but it holds only {sizes[worst]}; "
-                         "lower its share, or let the rest go to the other sources")
+        raise InputError(
+            f"the quota of source {worst} is {wanted[worst]:.0f}, but it holds only {sizes[worst]}; "
+            "lower its share, or let the rest go to the other sources"
+        )
     least, most = whole_bounds(low, high, amount, len(sizes))
     check_floors(least, sizes, None)
     most = np.minimum(most, sizes)
     return largest_remainder(_water_fill(shares, least, most, amount), amount)
 
 
-def bounded_top(scores: np.ndarray, amount: int, *, sources: np.ndarray | None = None, low: np.ndarray | None = None,
-                high: np.ndarray | None = None, costs: np.ndarray | None = None,
-                source_names: Sequence[str] | None = None) -> np.ndarray:
+def bounded_top(
+    scores: np.ndarray,
+    amount: int,
+    *,
+    sources: np.ndarray | None = None,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+    costs: np.ndarray | None = None,
+    source_names: Sequence[str] | None = None,
+) -> np.ndarray:
     """Return the documents of largest total score within a budget and bounds per source.
 
     Each source first takes its best documents up to its lower bound; the rest of the budget goes to the best
@@ -144,15 +160,17 @@ def bounded_top(scores: np.ndarray, amount: int, *, sources: np.ndarray | None =
     allowed = np.flatnonzero(scores > -np.inf)
     available = len(allowed) if costs is None else int(np.asarray(costs, np.int64)[allowed].sum())
     if available < amount:
-        raise InputError(f"the budget is {amount} {unit}, but only {len(allowed)} of {len(scores)} documents "
-                         f"({available} {unit}) are left to choose from; lower the budget or loosen the filters")
+        raise InputError(
+            f"the budget is {amount} {unit}, but only {len(allowed)} of {len(scores)} documents "
+            f"({available} {unit}) are left to choose from; lower the budget or loosen the filters"
+        )
     bounded = (low is not None and np.any(low)) or (high is not None and not np.isposinf(high).all())
     if costs is None and not bounded:
         return _top(scores, amount)
     order = allowed[np.argsort(-scores[allowed], kind="stable")]
     cost = np.ones(len(order), np.int64) if costs is None else np.asarray(costs, np.int64)[order]
     if not bounded:
-        return order[:int(np.searchsorted(np.cumsum(cost), amount)) + 1]
+        return order[: int(np.searchsorted(np.cumsum(cost), amount)) + 1]
     if sources is None:
         raise InputError("bounds per source need the source of each document")
     source = np.asarray(sources)[order]
@@ -166,8 +184,10 @@ def bounded_top(scores: np.ndarray, amount: int, *, sources: np.ndarray | None =
     held = np.bincount(source, weights=cost, minlength=size)
     check_floors(least, held, source_names, unit)
     if np.minimum(most, held).sum() < amount - _slack(amount):
-        raise InputError(f"the ceilings leave {np.minimum(most, held).sum():.0f} {unit}, but the budget is {amount}; "
-                         "raise a ceiling or lower the budget")
+        raise InputError(
+            f"the ceilings leave {np.minimum(most, held).sum():.0f} {unit}, but the budget is {amount}; "
+            "raise a ceiling or lower the budget"
+        )
     before = _before_in_source(source, cost)
     reserved = before < (least - _slack(least))[source]
     free = ~reserved & (before < (most - _slack(amount))[source])
@@ -179,7 +199,7 @@ def _top(scores: np.ndarray, k: int) -> np.ndarray:
     """Return the k largest, equal scores by row, without sorting all."""
     last = -np.partition(-scores, k - 1)[k - 1]
     above = np.flatnonzero(scores > last)
-    rows = np.concatenate([above, np.flatnonzero(scores == last)[:k - len(above)]])
+    rows = np.concatenate([above, np.flatnonzero(scores == last)[: k - len(above)]])
     return rows[np.lexsort((rows, -scores[rows]))]
 
 
@@ -199,8 +219,9 @@ def _float_bounds(low: np.ndarray | None, high: np.ndarray | None, size: int) ->
     return least, most
 
 
-def whole_bounds(low: np.ndarray | None, high: np.ndarray | None, amount: int,
-                  size: int) -> tuple[np.ndarray, np.ndarray]:
+def whole_bounds(
+    low: np.ndarray | None, high: np.ndarray | None, amount: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Round bounds inwards to whole units where the budget stays feasible, else by largest remainder."""
     low_float, high_float = _float_bounds(low, high, size)
     if low_float.sum() > amount + _slack(amount):
@@ -223,20 +244,25 @@ def check_floors(least: np.ndarray, held: np.ndarray, names: Sequence[str] | Non
     if len(short):
         s = int(short[0])
         name = repr(names[s]) if names is not None else str(s)
-        raise InputError(f"the floor of source {name} is {least[s]:.0f} {unit}, but only {held[s]:.0f} can be chosen "
-                         "there; lower the floor")
+        raise InputError(
+            f"the floor of source {name} is {least[s]:.0f} {unit}, but only {held[s]:.0f} can be chosen "
+            "there; lower the floor"
+        )
 
 
 def _water_fill(shares: np.ndarray, low: np.ndarray, high: np.ndarray, amount: int) -> np.ndarray:
     """Return clip(t shares, low, high) with the t that makes it sum to ``amount``: (s,) float64."""
+
     def fill(t: float) -> np.ndarray:
         return np.clip(t * shares, low, high)
 
     wet = shares > 0
     most = high[wet].sum() + low[~wet].sum()
     if most < amount:
-        raise InputError(f"the sources with a share hold {most:.0f}, but the budget is {amount}; "
-                         "lower the budget or give the others a share")
+        raise InputError(
+            f"the sources with a share hold {most:.0f}, but the budget is {amount}; "
+            "lower the budget or give the others a share"
+        )
     levels = np.unique(np.concatenate([low[wet] / shares[wet], high[wet] / shares[wet]]))
     # the sum grows with t and is linear between neighbouring levels
     left, right = 0, len(levels) - 1

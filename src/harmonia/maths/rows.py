@@ -16,10 +16,10 @@ class Matrix(Protocol):
     """What a scan needs: ``shape`` (n, d), ``dtype``, and rows by slice or by an index array."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    def shape(self) -> tuple[int, ...]: ...
 
     @property
-    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    def dtype(self) -> np.dtype[Any]: ...
 
     def __getitem__(self, rows: Any, /) -> np.ndarray: ...
 
@@ -50,7 +50,7 @@ class Rows:
             for s, shard in enumerate(self.shards):
                 low, high = max(start, int(self._starts[s])), min(stop, int(self._starts[s + 1]))
                 if low < high:
-                    out[low - start:high - start] = shard[low - self._starts[s]:high - self._starts[s]]
+                    out[low - start : high - start] = shard[low - self._starts[s] : high - self._starts[s]]
             return out
         rows = np.asarray(rows)
         out = np.empty((len(rows), self.shape[1]), self.dtype)

@@ -30,8 +30,14 @@ class ScaledRows:
     [[0.6..., 0.8...], [0.0, 1.0]]
     """
 
-    def __init__(self, matrix: Matrix, mean: np.ndarray | None = None, deviation: np.ndarray | None = None,
-                 weights: np.ndarray | None = None, dtype: Any = np.float32) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        mean: np.ndarray | None = None,
+        deviation: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
         self.matrix = matrix
         self.shape = tuple(matrix.shape)
         self.dtype = np.dtype(dtype)

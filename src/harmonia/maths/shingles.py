@@ -12,8 +12,19 @@ from zlib import crc32
 
 import numpy as np
 
-_FACTORS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93,
-                     0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
+_FACTORS = np.array(
+    [
+        0x9E3779B97F4A7C15,
+        0xC2B2AE3D27D4EB4F,
+        0x165667B19E3779F9,
+        0xD6E8FEB86659FD93,
+        0xFF51AFD7ED558CCD,
+        0xC4CEB9FE1A85EC53,
+        0xBF58476D1CE4E5B9,
+        0x94D049BB133111EB,
+    ],
+    np.uint64,
+)
 
 
 def shingles(text: str, width: int = 5) -> np.ndarray:
@@ -35,7 +46,7 @@ def shingles(text: str, width: int = 5) -> np.ndarray:
     width = min(width, len(words))
     runs = np.zeros(len(words) - width + 1, np.uint64)
     for place in range(width):
-        run = (words[place:place + len(runs)] + np.uint64(1)) * _FACTORS[place]
+        run = (words[place : place + len(runs)] + np.uint64(1)) * _FACTORS[place]
         runs += run ^ (run >> np.uint64(29))
     return np.unique(runs)
 

@@ -93,21 +93,26 @@ def ngram_counts(texts: Sequence[str], words: int = 2, characters: int = 0) -> C
         found.append((owner, single))
         for n in range(2, words + 1):
             with np.errstate(over="ignore"):
-                hashes = mixed(hashes[:-1] * _STEP + single[n - 1:])
-            whole = owner[:len(hashes)] == owner[n - 1:]
-            found.append((owner[:len(hashes)][whole], hashes[whole]))
+                hashes = mixed(hashes[:-1] * _STEP + single[n - 1 :])
+            whole = owner[: len(hashes)] == owner[n - 1 :]
+            found.append((owner[: len(hashes)][whole], hashes[whole]))
     if characters:
         positions = np.arange(len(buffer) - 9)
         texts_at = np.searchsorted(ends, positions, side="right")
         inside = positions + characters < ends[texts_at]
-        found.append((texts_at[inside].astype(np.uint64),
-                      mixed((eights[:len(positions)][inside] & _MASKS[characters]) ^ _BYTES)))
+        found.append(
+            (
+                texts_at[inside].astype(np.uint64),
+                mixed((eights[: len(positions)][inside] & _MASKS[characters]) ^ _BYTES),
+            )
+        )
     keys: np.ndarray = np.concatenate([(owner << _HASH_BITS) | (h >> np.uint64(16)) for owner, h in found])
     keys.sort()
     first = np.flatnonzero(np.diff(keys, prepend=~keys[:1]))
     unique: np.ndarray = keys[first]
-    return Counts((unique >> _HASH_BITS).astype(np.int64), unique & np.uint64((1 << 48) - 1),
-                  np.diff(first, append=len(keys)))
+    return Counts(
+        (unique >> _HASH_BITS).astype(np.int64), unique & np.uint64((1 << 48) - 1), np.diff(first, append=len(keys))
+    )
 
 
 def _words(buffer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -45,12 +45,14 @@ def gradient(f: Scalars, theta: Parameters, batch: Any) -> Parameters:
         if not total.requires_grad:
             return {name: torch.zeros_like(value) for name, value in theta.items()}
         found = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-    return {name: torch.zeros_like(value) if g is None else g
-            for (name, value), g in zip(theta.items(), found, strict=True)}
+    return {
+        name: torch.zeros_like(value) if g is None else g for (name, value), g in zip(theta.items(), found, strict=True)
+    }
 
 
-def mean_gradient(fs: Sequence[Scalars], theta: Parameters, batches: Iterable[Any], count: int, *,
-                  unit: bool = False) -> list[Parameters]:
+def mean_gradient(
+    fs: Sequence[Scalars], theta: Parameters, batches: Iterable[Any], count: int, *, unit: bool = False
+) -> list[Parameters]:
     """Return the mean over examples of the gradient of each F_r: R directions in float64.
 
     Args:
@@ -89,8 +91,14 @@ def along_difference(f: Scalars, theta: Parameters, direction: Parameters, batch
     return (ahead - behind) / (2 * step)
 
 
-def along_reverse(fs: Sequence[Scalars], theta: Parameters, directions: Sequence[Parameters], examples: Iterable[Any],
-                  *, unit: bool = False) -> Tensor:
+def along_reverse(
+    fs: Sequence[Scalars],
+    theta: Parameters,
+    directions: Sequence[Parameters],
+    examples: Iterable[Any],
+    *,
+    unit: bool = False,
+) -> Tensor:
     """Return mean_r <grad F_r(x), direction_r> by a backward pass per example and probe: (n,) float64.
 
     Args:

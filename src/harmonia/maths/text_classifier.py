@@ -29,13 +29,26 @@ class TextClassifier:
         InputError: a class has no text with a word, or both hold the same texts.
     """
 
-    def __init__(self, positive: Sequence[str], negative: Sequence[str], *, n: int = 2, buckets: int = 1 << 18,
-                 strength: float = 10.0) -> None:
+    def __init__(
+        self,
+        positive: Sequence[str],
+        negative: Sequence[str],
+        *,
+        n: int = 2,
+        buckets: int = 1 << 18,
+        strength: float = 10.0,
+    ) -> None:
         from sklearn.feature_extraction.text import HashingVectorizer
         from sklearn.linear_model import LogisticRegression
 
-        self._vectors = HashingVectorizer(tokenizer=words, token_pattern=None, lowercase=False, ngram_range=(1, n),
-                                          n_features=buckets, alternate_sign=False)
+        self._vectors = HashingVectorizer(
+            tokenizer=words,
+            token_pattern=None,
+            lowercase=False,
+            ngram_range=(1, n),
+            n_features=buckets,
+            alternate_sign=False,
+        )
         for name, texts in (("positive", positive), ("negative", negative)):
             if not any(text.strip() for text in texts):
                 raise InputError(f"the {name} examples hold no text that is not empty")

@@ -30,12 +30,14 @@ class HubLM:
         except ImportError as error:
             raise MissingExtraError("transformers", "lm") from error
         if not (Path(folder) / "config.json").is_file():
-            raise InputError(f"{folder} holds no model: config.json is missing; "
-                             "name the folder of a causal language model")
+            raise InputError(
+                f"{folder} holds no model: config.json is missing; name the folder of a causal language model"
+            )
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, trust_remote_code=False,
-                                                         use_safetensors=True, dtype=torch.float32)
+            model = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"the model in {folder} cannot be read: {str(error).splitlines()[0]}") from error
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -58,8 +60,8 @@ class HubLM:
             tokens = torch.zeros((len(members), width), dtype=torch.long)
             mask = torch.zeros((len(members), width), dtype=torch.long)
             for row, i in enumerate(members):
-                tokens[row, :len(ids[i])] = torch.tensor(ids[i])
-                mask[row, :len(ids[i])] = 1
+                tokens[row, : len(ids[i])] = torch.tensor(ids[i])
+                mask[row, : len(ids[i])] = 1
             tokens, mask = tokens.to(self._device), mask.to(self._device)
             with torch.inference_mode():
                 logits = self._model(input_ids=tokens, attention_mask=mask).logits[:, :-1].float()

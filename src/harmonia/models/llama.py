@@ -67,14 +67,28 @@ class LlamaConfig:
     def to_hub(self) -> dict[str, Any]:
         """Return the record that the Hub keeps in ``config.json``."""
         return {
-            "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": self.vocab_size,
-            "hidden_size": self.width, "num_hidden_layers": self.layers, "num_attention_heads": self.heads,
-            "num_key_value_heads": self.kv_heads, "head_dim": self.width // self.heads,
-            "intermediate_size": self.intermediate, "max_position_embeddings": self.context,
-            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta}, "rope_theta": self.rope_theta,
-            "rms_norm_eps": self.norm_eps, "tie_word_embeddings": self.tie_embeddings, "hidden_act": "silu",
-            "attention_bias": False, "mlp_bias": False, "bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0,
-            "dtype": "float32", "use_cache": True,
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "vocab_size": self.vocab_size,
+            "hidden_size": self.width,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.kv_heads,
+            "head_dim": self.width // self.heads,
+            "intermediate_size": self.intermediate,
+            "max_position_embeddings": self.context,
+            "rope_parameters": {"rope_type": "default", "rope_theta": self.rope_theta},
+            "rope_theta": self.rope_theta,
+            "rms_norm_eps": self.norm_eps,
+            "tie_word_embeddings": self.tie_embeddings,
+            "hidden_act": "silu",
+            "attention_bias": False,
+            "mlp_bias": False,
+            "bos_token_id": 0,
+            "eos_token_id": 0,
+            "pad_token_id": 0,
+            "dtype": "float32",
+            "use_cache": True,
         }
 
     @classmethod
@@ -93,12 +107,18 @@ class LlamaConfig:
             raise InputError(f"config.json asks for {', '.join(odd)}; only the plain Llama is read here")
         try:
             heads = record["num_attention_heads"]
-            config = cls(vocab_size=record["vocab_size"], width=record["hidden_size"],
-                         layers=record["num_hidden_layers"], heads=heads,
-                         kv_heads=record.get("num_key_value_heads", heads), hidden=record["intermediate_size"],
-                         context=record["max_position_embeddings"],
-                         rope_theta=rope.get("rope_theta", record.get("rope_theta", 10000.0)),
-                         norm_eps=record["rms_norm_eps"], tie_embeddings=record.get("tie_word_embeddings", False))
+            config = cls(
+                vocab_size=record["vocab_size"],
+                width=record["hidden_size"],
+                layers=record["num_hidden_layers"],
+                heads=heads,
+                kv_heads=record.get("num_key_value_heads", heads),
+                hidden=record["intermediate_size"],
+                context=record["max_position_embeddings"],
+                rope_theta=rope.get("rope_theta", record.get("rope_theta", 10000.0)),
+                norm_eps=record["rms_norm_eps"],
+                tie_embeddings=record.get("tie_word_embeddings", False),
+            )
         except KeyError as error:
             raise InputError(f"config.json lacks {error.args[0]!r}") from error
         if record.get("head_dim", config.width // heads) != config.width // heads:
@@ -119,10 +139,13 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         batch, length, _ = x.shape
-        q, k, v = (proj(x).view(batch, length, -1, self.size).transpose(1, 2)
-                   for proj in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            proj(x).view(batch, length, -1, self.size).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
+        )
         out = functional.scaled_dot_product_attention(
-            rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
+            rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1]
+        )
         projected: Tensor = self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
         return projected
 
@@ -218,7 +241,7 @@ class Llama(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         if tokens.shape[1] > self.config.context:
             raise InputError(f"{tokens.shape[1]} tokens do not fit the context of {self.config.context}")
-        cos, sin = self.cos[:tokens.shape[1]], self.sin[:tokens.shape[1]]
+        cos, sin = self.cos[: tokens.shape[1]], self.sin[: tokens.shape[1]]
         x = self.model.embed_tokens(tokens)
         for block in self.model.layers:
             x = block(x, cos, sin)

@@ -53,8 +53,17 @@ def merge_lora(model: Any) -> None:
             setattr(model.get_submodule(parent), leaf, module.get_base_layer())
 
 
-def train(model: Any, names: Sequence[str], loss: Callable[[np.ndarray], Tensor], examples: int, *, epochs: int,
-          learning_rate: float, batch: int, seed: int) -> None:
+def train(
+    model: Any,
+    names: Sequence[str],
+    loss: Callable[[np.ndarray], Tensor],
+    examples: int,
+    *,
+    epochs: int,
+    learning_rate: float,
+    batch: int,
+    seed: int,
+) -> None:
     """Train some parameters with AdamW at a constant rate; the model stays in evaluation mode (no dropout).
 
     Args:
@@ -79,10 +88,12 @@ def train(model: Any, names: Sequence[str], loss: Callable[[np.ndarray], Tensor]
             order = generator(seed, "warm-up", epoch).permutation(examples)
             for start in range(0, examples, batch):
                 optimizer.zero_grad()
-                value = loss(order[start:start + batch])
+                value = loss(order[start : start + batch])
                 if not torch.isfinite(value):
-                    raise InputError(f"the warm-up diverged in epoch {epoch + 1}: its loss is {float(value.detach())}; "
-                                     "lower features.warmup.learning_rate")
+                    raise InputError(
+                        f"the warm-up diverged in epoch {epoch + 1}: its loss is {float(value.detach())}; "
+                        "lower features.warmup.learning_rate"
+                    )
                 value.backward()
                 torch.nn.utils.clip_grad_norm_(chosen, 1.0)
                 optimizer.step()

@@ -148,8 +148,8 @@ def padded(rows: np.ndarray, tokens: Sequence[Sequence[int]], device: Any) -> To
     ids = np.zeros((len(rows), width), np.int64)
     mask = np.zeros((len(rows), width), np.int64)
     for i, row in enumerate(rows):
-        ids[i, :len(tokens[row])] = tokens[row]
-        mask[i, :len(tokens[row])] = 1
+        ids[i, : len(tokens[row])] = tokens[row]
+        mask[i, : len(tokens[row])] = 1
     return TokenBatch(rows, torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
 
 
@@ -165,7 +165,7 @@ def batches_by_length(lengths: np.ndarray, tokens_per_batch: int) -> Iterator[np
     start = 0
     while start < len(order):
         size = max(1, tokens_per_batch // int(lengths[order[start]]))
-        yield order[start:start + size]
+        yield order[start : start + size]
         start += size
 
 

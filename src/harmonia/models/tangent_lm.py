@@ -62,8 +62,9 @@ class Batch:
     counts: Tensor
 
 
-def examples_of(texts: Sequence[str], tokenizer: Any, positions: Positions, separator: str | None,
-                longest: int) -> list[Example]:
+def examples_of(
+    texts: Sequence[str], tokenizer: Any, positions: Positions, separator: str | None, longest: int
+) -> list[Example]:
     """Tokenise texts and find the positions that count.
 
     Args:
@@ -88,10 +89,15 @@ def examples_of(texts: Sequence[str], tokenizer: Any, positions: Positions, sepa
             begin = at + len(separator) if at >= 0 else len(text)
             first = next((i for i, (_, end) in enumerate(offsets) if end > begin), len(ids))
         if first >= len(ids):
-            why = (f"no response: nothing follows {separator!r} within {longest} tokens"
-                   if positions == "response" and separator is not None else "no tokens")
-            raise InputError(f"the text {_quote(text)} has {why}; drop it, or set features.separator, "
-                             "features.max_tokens or features.positions")
+            why = (
+                f"no response: nothing follows {separator!r} within {longest} tokens"
+                if positions == "response" and separator is not None
+                else "no tokens"
+            )
+            raise InputError(
+                f"the text {_quote(text)} has {why}; drop it, or set features.separator, "
+                "features.max_tokens or features.positions"
+            )
         examples.append(Example(list(ids), first))
     return examples
 
@@ -180,14 +186,17 @@ class TangentLM:
         InputError: no parameter is named.
     """
 
-    def __init__(self, readout: SummedOutputs | NextTokenLoss, functions: int, names: Sequence[str],
-                 batch_tokens: int) -> None:
+    def __init__(
+        self, readout: SummedOutputs | NextTokenLoss, functions: int, names: Sequence[str], batch_tokens: int
+    ) -> None:
         wanted = {f"model.{name}" for name in names}
         self.readout = readout
         self.theta: Parameters = {name: value.detach() for name, value in readout.named_parameters() if name in wanted}
         if not self.theta:
-            raise InputError("no parameter is selected, so there is no gradient to compare; "
-                             "set features.parameters to lora, head, or a regular expression that matches some")
+            raise InputError(
+                "no parameter is selected, so there is no gradient to compare; "
+                "set features.parameters to lora, head, or a regular expression that matches some"
+            )
         self.fs: list[Scalars] = [self._function(r) for r in range(functions)]
         self.batch_tokens = batch_tokens
         self.device = next(iter(self.theta.values())).device
@@ -242,8 +251,15 @@ class Alignment:
         InputError: no target, or their mean gradient is zero or not finite.
     """
 
-    def __init__(self, model: TangentLM, targets: Sequence[Example], *, scorer: Scorer = "auto",
-                 unit_targets: bool = False, cosine: bool = False) -> None:
+    def __init__(
+        self,
+        model: TangentLM,
+        targets: Sequence[Example],
+        *,
+        scorer: Scorer = "auto",
+        unit_targets: bool = False,
+        cosine: bool = False,
+    ) -> None:
         if not targets:
             raise InputError("there is no target example to align with")
         self.model = model
@@ -253,11 +269,15 @@ class Alignment:
         self.directions = mean_gradient(model.fs, model.theta, batches, len(targets), unit=unit)
         lengths = [norm(direction) for direction in self.directions]
         if not all(np.isfinite(lengths)):
-            raise InputError("the mean gradient of the targets is not finite; look for damaged targets or weights, "
-                             "or lower features.warmup.learning_rate")
+            raise InputError(
+                "the mean gradient of the targets is not finite; look for damaged targets or weights, "
+                "or lower features.warmup.learning_rate"
+            )
         if not any(lengths):
-            raise InputError("the mean gradient of the targets is zero: no selected parameter moves the outputs; "
-                             "warm up first (features.score_at=warmup) or choose other features.parameters")
+            raise InputError(
+                "the mean gradient of the targets is zero: no selected parameter moves the outputs; "
+                "warm up first (features.score_at=warmup) or choose other features.parameters"
+            )
         size = norm({name: value.double() for name, value in model.theta.items()}) or 1.0
         self._steps = [_STEP * size / (length or 1.0) for length in lengths]
         self.scorer: Scorer = "reverse" if cosine else self._agreeing(targets) if scorer == "auto" else scorer
@@ -271,18 +291,26 @@ class Alignment:
                 error = np.abs(self._scores(check, scorer) - exact).max()
                 if error <= _AGREES * np.abs(exact).max():
                     return scorer
-        warn("neither differences nor forward mode agree with reverse mode on this model; "
-             "scoring takes a backward pass per document")
+        warn(
+            "neither differences nor forward mode agree with reverse mode on this model; "
+            "scoring takes a backward pass per document"
+        )
         return "reverse"
 
     def _scores(self, examples: Sequence[Example], scorer: Scorer) -> np.ndarray:
         if scorer == "reverse":
-            return along_reverse(self.model.fs, self.model.theta, self.directions, self.model.singles(examples),
-                                 unit=self.cosine).cpu().numpy()
+            return (
+                along_reverse(
+                    self.model.fs, self.model.theta, self.directions, self.model.singles(examples), unit=self.cosine
+                )
+                .cpu()
+                .numpy()
+            )
         out = np.zeros(len(examples))
         for rows, batch in self.model.batches(examples):
-            out[rows] = np.mean([self._along(scorer, r, batch).double().cpu().numpy()
-                                 for r in range(len(self.directions))], axis=0)
+            out[rows] = np.mean(
+                [self._along(scorer, r, batch).double().cpu().numpy() for r in range(len(self.directions))], axis=0
+            )
         return out
 
     def _along(self, scorer: Scorer, r: int, batch: Batch) -> Tensor:

@@ -44,9 +44,13 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int = 4096) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=vocab_size, min_frequency=2, show_progress=False,
-                                  special_tokens=[AddedToken(END, special=True)],
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=[AddedToken(END, special=True)],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     seen = 0
 
     def counted() -> Iterable[str]:
@@ -71,9 +75,16 @@ def save_tokenizer(tokenizer: Tokenizer, folder: str | Path, context: int | None
     """
     folder = Path(folder)
     write_text(folder / "tokenizer.json", tokenizer.to_str(pretty=True))
-    write_json(folder / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "eos_token": END, "pad_token": END,
-        "clean_up_tokenization_spaces": False, **({"model_max_length": context} if context else {})})
+    write_json(
+        folder / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "eos_token": END,
+            "pad_token": END,
+            "clean_up_tokenization_spaces": False,
+            **({"model_max_length": context} if context else {}),
+        },
+    )
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:

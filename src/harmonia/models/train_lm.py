@@ -153,12 +153,21 @@ def token_losses(model: Llama, windows: Tensor) -> Tensor:
     """
     with torch.autocast(windows.device.type, torch.bfloat16, enabled=windows.is_cuda):
         logits = model(windows[:, :-1])
-    return functional.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten(),
-                                    reduction="none").view(len(windows), -1)
+    return functional.cross_entropy(logits.float().flatten(0, 1), windows[:, 1:].flatten(), reduction="none").view(
+        len(windows), -1
+    )
 
 
-def train(model: Llama, batch: Callable[[int], np.ndarray], schedule: Schedule, *, loss: Loss = mean_loss,
-          checkpoints: Checkpoints | None = None, device: str = "auto", description: str = "training") -> list[float]:
+def train(
+    model: Llama,
+    batch: Callable[[int], np.ndarray],
+    schedule: Schedule,
+    *,
+    loss: Loss = mean_loss,
+    checkpoints: Checkpoints | None = None,
+    device: str = "auto",
+    description: str = "training",
+) -> list[float]:
     """Train in place and return the loss of every step.
 
     Args:
@@ -178,8 +187,11 @@ def train(model: Llama, batch: Callable[[int], np.ndarray], schedule: Schedule, 
     model.to(place).train()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": schedule.weight_decay},
-                                   {"params": others, "weight_decay": 0.0}], betas=schedule.betas, fused=True)
+    optimizer = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        betas=schedule.betas,
+        fused=True,
+    )
     curve = _restore(model, optimizer, schedule, checkpoints) if checkpoints else []
     with bar(description, schedule.steps) as advance:
         advance(len(curve))
@@ -194,8 +206,10 @@ def train(model: Llama, batch: Callable[[int], np.ndarray], schedule: Schedule, 
             optimizer.step()
             curve.append(value.item())
             if not math.isfinite(curve[-1]):
-                raise RunError(f"{description}: the loss is {curve[-1]} at step {step}; lower the learning rate "
-                               f"(now {schedule.peak:g})")
+                raise RunError(
+                    f"{description}: the loss is {curve[-1]} at step {step}; lower the learning rate "
+                    f"(now {schedule.peak:g})"
+                )
             if checkpoints and ((step + 1) % checkpoints.every == 0 or step + 1 == schedule.steps):
                 _keep(model, optimizer, schedule, checkpoints, curve)
             advance(1)
@@ -207,8 +221,9 @@ def _record(schedule: Schedule, checkpoints: Checkpoints) -> dict[str, Any]:
     return json.loads(json.dumps({"schedule": asdict(schedule), "identity": dict(checkpoints.identity)}))
 
 
-def _keep(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, checkpoints: Checkpoints,
-          curve: list[float]) -> None:
+def _keep(
+    model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, checkpoints: Checkpoints, curve: list[float]
+) -> None:
     tensors = model.weights()
     for name, weight in model.named_parameters():
         for moment in ("exp_avg", "exp_avg_sq"):
@@ -218,8 +233,9 @@ def _keep(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, ch
         save_file(tensors, temporary, metadata={"harmonia": json.dumps(record)})
 
 
-def _restore(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule,
-             checkpoints: Checkpoints) -> list[float]:
+def _restore(
+    model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule, checkpoints: Checkpoints
+) -> list[float]:
     path = checkpoints.path
     if not path.is_file():
         return []
@@ -231,8 +247,10 @@ def _restore(model: Llama, optimizer: torch.optim.Optimizer, schedule: Schedule,
                 raise InputError(f"{path} is a checkpoint of another training; remove it or choose another folder")
             for name, weight in model.named_parameters():
                 weight.data.copy_(file.get_tensor(name))
-                moments = {moment: file.get_tensor(f"{moment}:{name}").to(weight.device)
-                           for moment in ("exp_avg", "exp_avg_sq")}
+                moments = {
+                    moment: file.get_tensor(f"{moment}:{name}").to(weight.device)
+                    for moment in ("exp_avg", "exp_avg_sq")
+                }
                 optimizer.state[weight] = {"step": torch.tensor(float(len(curve)), device=weight.device), **moments}
     except (SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it and start again") from error
@@ -263,15 +281,15 @@ def bits_per_byte(model: Llama, tokenizer: Tokenizer, texts: Sequence[str], batc
     end = np.array([tokenizer.token_to_id(END)])
     sequences = [np.concatenate([end, tokens]) for tokens in encode(tokenizer, texts)]
     # windows of like length stand together, so that padding is rare
-    pieces = sorted((s[i:i + length + 1] for s in sequences for i in range(0, len(s) - 1, length)), key=len)
+    pieces = sorted((s[i : i + length + 1] for s in sequences for i in range(0, len(s) - 1, length)), key=len)
     nats = 0.0
     for first in range(0, len(pieces), batch):
-        group = pieces[first:first + batch]
+        group = pieces[first : first + batch]
         windows = np.full((len(group), len(group[-1])), end[0], np.int64)
         real = np.zeros((len(group), len(group[-1]) - 1), bool)
         for row, piece in enumerate(group):
-            windows[row, :len(piece)] = piece
-            real[row, :len(piece) - 1] = True
+            windows[row, : len(piece)] = piece
+            real[row, : len(piece) - 1] = True
         losses = token_losses(model, torch.from_numpy(windows).to(place)).cpu().double().numpy()
         nats += float(losses[real].sum())
     return nats / math.log(2) / size

@@ -83,12 +83,23 @@ def cells(record: Mapping[str, Any], metric: str) -> list[Cell]:
     found = []
     for recipe, metrics in record["recipes"].items():
         s = metrics[metric]
-        mean, std, difference, low, high = (s.get(k) if known(s.get(k)) else None
-                                            for k in ("mean", "std", "difference", "low", "high"))
+        mean, std, difference, low, high = (
+            s.get(k) if known(s.get(k)) else None for k in ("mean", "std", "difference", "low", "high")
+        )
         if recipe == record["baseline"]:
             difference = low = high = None
-        found.append(Cell(recipe, mean, std, int(s["n"]), difference, low, high,
-                          "baseline" if recipe == record["baseline"] else _verdict(low, high, way)))
+        found.append(
+            Cell(
+                recipe,
+                mean,
+                std,
+                int(s["n"]),
+                difference,
+                low,
+                high,
+                "baseline" if recipe == record["baseline"] else _verdict(low, high, way),
+            )
+        )
     return sorted(found, key=lambda c: (c.verdict != "baseline", -way * c.mean if c.mean is not None else math.inf))
 
 
@@ -134,15 +145,22 @@ def findings(record: Mapping[str, Any]) -> list[str]:
     for tone in ("better", "worse", "higher", "lower"):
         which = [c for c in others if c.verdict == tone]
         if which:
-            said.append(f"{tone.capitalize()} than {record['baseline']} on {named[0]}: "
-                        + "; ".join(f"{c.recipe} {c.words}" for c in which) + ".")
+            said.append(
+                f"{tone.capitalize()} than {record['baseline']} on {named[0]}: "
+                + "; ".join(f"{c.recipe} {c.words}" for c in which)
+                + "."
+            )
     even = [c.recipe for c in others if c.verdict == "even"]
     if even:
-        said.append(f"Not told apart from {record['baseline']} on {named[0]} with these seeds (the interval holds "
-                    f"zero): {', '.join(even)}.")
+        said.append(
+            f"Not told apart from {record['baseline']} on {named[0]} with these seeds (the interval holds "
+            f"zero): {', '.join(even)}."
+        )
     if any(c.verdict == "unknown" for c in others):
-        said.append("One seed gives no interval, so nothing is said about which recipe is better; "
-                    "run at least two seeds, better five or more.")
+        said.append(
+            "One seed gives no interval, so nothing is said about which recipe is better; "
+            "run at least two seeds, better five or more."
+        )
     return said
 
 
@@ -156,21 +174,30 @@ def page(record: dict[str, Any]) -> str:
             ``"better": {metric: "lower" | "higher"}``. None stands for what was not measured.
     """
     named = headline(record["metrics"]) or list(record["metrics"])
-    return render("compare.html", "Comparison of recipes", record=record, findings=findings(record),
-                  tables=[_table(record, metric) for metric in named],
-                  heats=[_heat(record, first, group) for first, group in per_source(record["metrics"]).items()],
-                  costs=_costs(record))
+    return render(
+        "compare.html",
+        "Comparison of recipes",
+        record=record,
+        findings=findings(record),
+        tables=[_table(record, metric) for metric in named],
+        heats=[_heat(record, first, group) for first, group in per_source(record["metrics"]).items()],
+        costs=_costs(record),
+    )
 
 
 def _table(record: Mapping[str, Any], metric: str) -> dict[str, Any]:
     rows = cells(record, metric)
     ends = [x for c in rows for x in (c.difference, c.low, c.high) if x is not None] + [0.0]
     span = (min(ends), max(ends))
-    drawn = plots.intervals([(_or_nan(c.difference), _or_nan(c.low), _or_nan(c.high), c.tone, f"{c.recipe}: {c.words}")
-                             for c in rows], span)
+    drawn = plots.intervals(
+        [(_or_nan(c.difference), _or_nan(c.low), _or_nan(c.high), c.tone, f"{c.recipe}: {c.words}") for c in rows], span
+    )
     way = direction(metric, record)
-    return {"metric": metric, "rows": list(zip(rows, drawn, strict=True)),
-            "way": {-1: "less is better", 1: "more is better", 0: ""}[way]}
+    return {
+        "metric": metric,
+        "rows": list(zip(rows, drawn, strict=True)),
+        "way": {-1: "less is better", 1: "more is better", 0: ""}[way],
+    }
 
 
 def _or_nan(x: float | None) -> float:
@@ -181,18 +208,28 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
     by_metric = {metric: {c.recipe: c for c in cells(record, metric)} for metric in group}
     ordered_by = f"{first}/mean" if f"{first}/mean" in record["metrics"] else group[0]
     order = [c.recipe for c in cells(record, ordered_by)]
-    largest = max((abs(c.difference) for row in by_metric.values() for c in row.values() if c.difference is not None),
-                  default=0.0) or 1.0
+    largest = (
+        max(
+            (abs(c.difference) for row in by_metric.values() for c in row.values() if c.difference is not None),
+            default=0.0,
+        )
+        or 1.0
+    )
     rows = []
     for metric in group:
         row = []
         for recipe in order:
             cell = by_metric[metric][recipe]
             gain = (cell.difference or 0.0) * direction(metric, record)
-            row.append({"words": value(cell.mean), "tip": f"{metric.partition('/')[2]}, {recipe}\n{cell.words}",
-                        "tone": "var(--good)" if gain > 0 else "var(--bad)" if gain < 0 else "var(--pool)",
-                        "depth": round(45 * abs(cell.difference or 0.0) / largest),
-                        "sure": cell.verdict in ("better", "worse")})
+            row.append(
+                {
+                    "words": value(cell.mean),
+                    "tip": f"{metric.partition('/')[2]}, {recipe}\n{cell.words}",
+                    "tone": "var(--good)" if gain > 0 else "var(--bad)" if gain < 0 else "var(--pool)",
+                    "depth": round(45 * abs(cell.difference or 0.0) / largest),
+                    "sure": cell.verdict in ("better", "worse"),
+                }
+            )
         rows.append({"source": metric.partition("/")[2], "cells": row})
     return {"metric": first, "recipes": order, "rows": rows}
 
@@ -200,6 +237,8 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
 def _costs(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
     longest = max((s for s in seconds.values() if known(s)), default=0) or 1
-    return [{"recipe": r, "seconds": seconds.get(r), "memory": memory.get(r),
-             "wide": 100 * (seconds.get(r) or 0) / longest}
-            for r in record["recipes"] if r in seconds or r in memory]
+    return [
+        {"recipe": r, "seconds": seconds.get(r), "memory": memory.get(r), "wide": 100 * (seconds.get(r) or 0) / longest}
+        for r in record["recipes"]
+        if r in seconds or r in memory
+    ]

@@ -22,8 +22,15 @@ def page(record: dict[str, Any]) -> str:
         record: what ``harmonia.select.diagnosis.diagnose`` returns; ``"inputs"``, ``"seed"`` and ``"warnings"`` are
             shown when they are there.
     """
-    return render("diagnose.html", "Diagnosis of a pool", record=record, sources=_sources(record),
-                  spectrum=_spectrum(record), pairs=_pairs(record), quality=sorted(record["quality"]))
+    return render(
+        "diagnose.html",
+        "Diagnosis of a pool",
+        record=record,
+        sources=_sources(record),
+        spectrum=_spectrum(record),
+        pairs=_pairs(record),
+        quality=sorted(record["quality"]),
+    )
 
 
 def _sources(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -37,13 +44,27 @@ def _spectrum(record: dict[str, Any]) -> dict[str, Any] | None:
         return None
     shares = spectrum["shares"]
     x = range(1, len(shares) + 1)
-    return {**spectrum, "shares": plots.lines(
-        [Series("pool", "picks", shares)], x, x_label="eigenvalue", y_label="share of the variance (log)", log_y=True,
-        y_words=lambda y: f"{100 * y:.3g} %", describe="Spectrum of the features' covariance"),
+    return {
+        **spectrum,
+        "shares": plots.lines(
+            [Series("pool", "picks", shares)],
+            x,
+            x_label="eigenvalue",
+            y_label="share of the variance (log)",
+            log_y=True,
+            y_words=lambda y: f"{100 * y:.3g} %",
+            describe="Spectrum of the features' covariance",
+        ),
         "dominance_plot": plots.lines(
-        [Series("pool", "picks", list(accumulate(shares)))], x, x_label="largest eigenvalues", y_label="share held",
-        y_range=(0.0, 1.0), y_words=lambda y: f"{100 * y:.3g} %",
-        describe="Share of the variance that the largest eigenvalues hold")}
+            [Series("pool", "picks", list(accumulate(shares)))],
+            x,
+            x_label="largest eigenvalues",
+            y_label="share held",
+            y_range=(0.0, 1.0),
+            y_words=lambda y: f"{100 * y:.3g} %",
+            describe="Share of the variance that the largest eigenvalues hold",
+        ),
+    }
 
 
 def _pairs(record: dict[str, Any]) -> list[dict[str, Any]]:
@@ -52,28 +73,60 @@ def _pairs(record: dict[str, Any]) -> list[dict[str, Any]]:
     if overlap := record["overlap"]:
         chance = overlap["subspace_by_chance"]
         tables += [
-            _table(overlap["sources"], overlap["mixing"], "How far sources mix",
-                   f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other "
-                   "source, over the number that chance would give: 1 where two sources are as one, 0 where they lie "
-                   "apart; on the diagonal, how much a source keeps to itself. Empty cells hold too few documents.",
-                   words=brief, span=(0.0, 1.0)),
-            _table(overlap["sources"], overlap["subspace"], "How far sources vary in the same directions",
-                   f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two "
-                   f"sources: 1 for the same directions, {brief(chance)} for unrelated ones.",
-                   words=brief, span=(chance, 1.0))]
+            _table(
+                overlap["sources"],
+                overlap["mixing"],
+                "How far sources mix",
+                f"Neighbours of a document ({overlap['neighbours']} nearest by cosine) that lie in the other "
+                "source, over the number that chance would give: 1 where two sources are as one, 0 where they lie "
+                "apart; on the diagonal, how much a source keeps to itself. Empty cells hold too few documents.",
+                words=brief,
+                span=(0.0, 1.0),
+            ),
+            _table(
+                overlap["sources"],
+                overlap["subspace"],
+                "How far sources vary in the same directions",
+                f"Mean squared cosine between the {overlap['subspace_directions']} leading directions of two "
+                f"sources: 1 for the same directions, {brief(chance)} for unrelated ones.",
+                words=brief,
+                span=(chance, 1.0),
+            ),
+        ]
     near, exact = record["duplicates"]["near"], record["duplicates"]["exact"]
     if near:
-        tables.append(_table(near["sources"], near["nearest_in"], "Where near duplicates lie",
-                             "Share of the documents of the row's source whose nearest document is a near duplicate "
-                             "in the column's source.", words=lambda x: percent(x) if x else "·"))
+        tables.append(
+            _table(
+                near["sources"],
+                near["nearest_in"],
+                "Where near duplicates lie",
+                "Share of the documents of the row's source whose nearest document is a near duplicate "
+                "in the column's source.",
+                words=lambda x: percent(x) if x else "·",
+            )
+        )
     if exact:
-        tables.append(_table(exact["sources"], exact["shared_texts"], "Texts that two sources share",
-                             "Number of identical texts.", words=lambda x: count(x) if x else "·"))
+        tables.append(
+            _table(
+                exact["sources"],
+                exact["shared_texts"],
+                "Texts that two sources share",
+                "Number of identical texts.",
+                words=lambda x: count(x) if x else "·",
+            )
+        )
     return [table for table in tables if table is not None]
 
 
-def _table(names: Sequence[str], matrix: Sequence[Sequence[float | None]], title: str, meaning: str, *,
-           words: Callable[[Any], str], span: tuple[float, float] | None = None) -> dict[str, Any] | None:
+def _table(
+    names: Sequence[str],
+    matrix: Sequence[Sequence[float | None]],
+    title: str,
+    meaning: str,
+    *,
+    words: Callable[[Any], str],
+    span: tuple[float, float] | None = None,
+) -> dict[str, Any] | None:
     """Return a table of the largest sources, tinted by size; None where there is nothing beside its diagonal.
 
     ``span`` is what no tint and full tint stand for, by default 0 and the largest entry beside the diagonal.
@@ -86,9 +139,17 @@ def _table(names: Sequence[str], matrix: Sequence[Sequence[float | None]], title
 
     def cell(i: int, j: int) -> dict[str, Any]:
         m = matrix[i][j]
-        return {"words": "" if m is None else words(m), "tip": f"{names[i]} · {names[j]}: {words(m)}",
-                "depth": 0 if i == j or m is None else round(60 * min(max((m - low) / ((high - low) or 1), 0), 1))}
+        return {
+            "words": "" if m is None else words(m),
+            "tip": f"{names[i]} · {names[j]}: {words(m)}",
+            "depth": 0 if i == j or m is None else round(60 * min(max((m - low) / ((high - low) or 1), 0), 1)),
+        }
 
     rows = [{"source": names[i], "cells": [cell(i, j) for j in some]} for i in some]
-    return {"title": title, "meaning": meaning, "names": [names[i] for i in some], "rows": rows,
-            "left_out": len(names) > SHOWN}
+    return {
+        "title": title,
+        "meaning": meaning,
+        "names": [names[i] for i in some],
+        "rows": rows,
+        "left_out": len(names) > SHOWN,
+    }

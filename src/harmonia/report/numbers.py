@@ -139,8 +139,11 @@ def visible(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c for c in text if c in "\n\t" or not (
-        unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in _STEERING))
+    return "".join(
+        c
+        for c in text
+        if c in "\n\t" or not (unicodedata.category(c) == "Cc" or unicodedata.bidirectional(c) in _STEERING)
+    )
 
 
 _STEERING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
@@ -166,4 +169,4 @@ def middle(word: str, length: int) -> str:
     if len(word) <= length:
         return word
     head = (length - 1) // 2
-    return f"{word[:head]}…{word[len(word) - (length - 1 - head):]}"
+    return f"{word[:head]}…{word[len(word) - (length - 1 - head) :]}"

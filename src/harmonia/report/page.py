@@ -21,10 +21,25 @@ if TYPE_CHECKING:
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(loader=PackageLoader("harmonia.report"), autoescape=True, finalize=_shown,
-                              undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    for words in (numbers.count, numbers.short, numbers.value, numbers.brief, numbers.percent, numbers.size,
-                  numbers.duration, numbers.excerpt, numbers.middle):
+    environment = Environment(
+        loader=PackageLoader("harmonia.report"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for words in (
+        numbers.count,
+        numbers.short,
+        numbers.value,
+        numbers.brief,
+        numbers.percent,
+        numbers.size,
+        numbers.duration,
+        numbers.excerpt,
+        numbers.middle,
+    ):
         environment.filters[words.__name__] = words
     environment.globals["ratio"] = numbers.ratio
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
@@ -51,4 +66,9 @@ def render(template: str, title: str, **values: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # both files are this package's own, free of data
     return environment.get_template(template).render(
-        title=title, script=Markup(script), style=Markup(style), script_digest=digest, **values)  # noqa: S704
+        title=title,
+        script=Markup(script),  # noqa: S704
+        style=Markup(style),  # noqa: S704
+        script_digest=digest,
+        **values,
+    )

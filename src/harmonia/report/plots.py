@@ -46,8 +46,12 @@ class Scale:
             powers = [10.0**e for e in range(first, math.floor(high + 1e-9) + 1, step)]
             if len(powers) >= 2:
                 return powers
-            return [m * 10.0**e for e in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)
-                    if self.low <= m * 10.0**e <= self.high]
+            return [
+                m * 10.0**e
+                for e in range(math.floor(low), math.ceil(high) + 1)
+                for m in (1, 2, 5)
+                if self.low <= m * 10.0**e <= self.high
+            ]
         span = (self.high - self.low) or 1.0
         raw = span / (at_most - 1)
         power = 10.0 ** math.floor(math.log10(raw))
@@ -65,9 +69,19 @@ class Series:
     y: Sequence[float]
 
 
-def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label: str, describe: str,
-          log_x: bool = False, log_y: bool = False, mark: tuple[float, str] | None = None,
-          y_range: tuple[float, float] | None = None, y_words: Callable[[float], str] = value) -> Markup:
+def lines(
+    series: Sequence[Series],
+    x: Sequence[float],
+    *,
+    x_label: str,
+    y_label: str,
+    describe: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    mark: tuple[float, str] | None = None,
+    y_range: tuple[float, float] | None = None,
+    y_words: Callable[[float], str] = value,
+) -> Markup:
     """Return curves over common x values; a series may be shorter than ``x``.
 
     Args:
@@ -96,8 +110,9 @@ def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label
     up = Scale(low, high if high > low else low * 1.1 + 1e-12, HEIGHT - BOTTOM, TOP, log_y)
     body = Markup("")
     for s in series:
-        points = [(across(a), up(y)) for a, y in zip(x, s.y, strict=False)
-                  if math.isfinite(y) and (y >= up.low or not log_y)]
+        points = [
+            (across(a), up(y)) for a, y in zip(x, s.y, strict=False) if math.isfinite(y) and (y >= up.low or not log_y)
+        ]
         path = "M" + "L".join(f"{a:.1f},{b:.1f}" for a, b in points)
         body += Markup('<path class="line {}" d="{}"/>').format(s.role, path)
         if len(points) == 1:
@@ -105,9 +120,10 @@ def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label
     if mark is not None:
         at = across(mark[0])
         side = "end" if at > WIDTH * 0.6 else "start"
-        body += Markup('<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
-                       '<text class="mark" x="{3:.1f}" y="{4}" text-anchor="{5}">{6}</text>').format(
-            at, TOP, HEIGHT - BOTTOM, at + (-6 if side == "end" else 6), TOP + 10, side, mark[1])
+        body += Markup(
+            '<line class="mark" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>'
+            '<text class="mark" x="{3:.1f}" y="{4}" text-anchor="{5}">{6}</text>'
+        ).format(at, TOP, HEIGHT - BOTTOM, at + (-6 if side == "end" else 6), TOP + 10, side, mark[1])
     for i, a in enumerate(x):
         left = across(a) if i == 0 else (across(x[i - 1]) + across(a)) / 2
         right = across(a) if i == len(x) - 1 else (across(a) + across(x[i + 1])) / 2
@@ -116,8 +132,15 @@ def lines(series: Sequence[Series], x: Sequence[float], *, x_label: str, y_label
     return _framed(body, across, up, x_label=x_label, y_label=y_label, describe=describe, y_words=y_words)
 
 
-def histogram(edges: Sequence[float], series: Sequence[Series], *, x_label: str, describe: str, log_x: bool = False,
-              marks: Sequence[tuple[float, str]] = ()) -> Markup:
+def histogram(
+    edges: Sequence[float],
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    describe: str,
+    log_x: bool = False,
+    marks: Sequence[tuple[float, str]] = (),
+) -> Markup:
     """Return overlaid histograms, each as shares of its own total, so that sets of unequal size compare.
 
     Args:
@@ -138,20 +161,34 @@ def histogram(edges: Sequence[float], series: Sequence[Series], *, x_label: str,
     for index, (s, share) in enumerate(zip(series, shares, strict=True)):
         if not any(share):
             continue
-        path = f"M{across(edges[0]):.1f},{up(0):.1f}" + "".join(
-            f"V{up(y):.1f}H{across(edges[i + 1]):.1f}" for i, y in enumerate(share)) + f"V{up(0):.1f}"
+        path = (
+            f"M{across(edges[0]):.1f},{up(0):.1f}"
+            + "".join(f"V{up(y):.1f}H{across(edges[i + 1]):.1f}" for i, y in enumerate(share))
+            + f"V{up(0):.1f}"
+        )
         kind, end = ("fill", "Z") if index == 0 else ("line", "")
         body += Markup('<path class="{} {}" d="{}{}"/>').format(kind, s.role, path, end)
     for at, role in marks:
         a = across(at)
         body += Markup('<path class="dot {}" d="M{:.1f},{:.1f}l-5,9h10Z"/>').format(role, a, HEIGHT - BOTTOM)
     for i in range(len(edges) - 1):
-        tip = "\n".join([f"{value(edges[i])} to {value(edges[i + 1])}",
-                         *(f"{s.name}: {100 * share[i]:.1f} %" for s, share in zip(series, shares, strict=True))])
+        tip = "\n".join(
+            [
+                f"{value(edges[i])} to {value(edges[i + 1])}",
+                *(f"{s.name}: {100 * share[i]:.1f} %" for s, share in zip(series, shares, strict=True)),
+            ]
+        )
         left = across(edges[i])
         body += _band(left, across(edges[i + 1]) - left, tip)
-    return _framed(body, across, up, x_label=x_label, y_label="share of documents", describe=describe,
-                   y_words=lambda y: f"{100 * y:g} %")
+    return _framed(
+        body,
+        across,
+        up,
+        x_label=x_label,
+        y_label="share of documents",
+        describe=describe,
+        y_words=lambda y: f"{100 * y:g} %",
+    )
 
 
 def intervals(rows: Sequence[tuple[float, float, float, str, str]], span: tuple[float, float]) -> list[Markup]:
@@ -170,10 +207,14 @@ def intervals(rows: Sequence[tuple[float, float, float, str, str]], span: tuple[
         if math.isfinite(estimate):
             if math.isfinite(low) and math.isfinite(high):
                 body += Markup('<line class="interval {}" x1="{:.1f}" x2="{:.1f}" y1="13" y2="13"/>').format(
-                    role, across(low), across(high))
+                    role, across(low), across(high)
+                )
             body += Markup('<circle class="dot {}" cx="{:.1f}" cy="13" r="4.5"/>').format(role, across(estimate))
-        drawn.append(Markup('<svg class="forest" viewBox="0 0 {} {}" role="img" aria-label="{}" data-tip="{}">'
-                            '{}</svg>').format(width, height, tip, tip, body))
+        drawn.append(
+            Markup('<svg class="forest" viewBox="0 0 {} {}" role="img" aria-label="{}" data-tip="{}">{}</svg>').format(
+                width, height, tip, tip, body
+            )
+        )
     return drawn
 
 
@@ -184,25 +225,37 @@ def nothing(why: str) -> Markup:
 
 def _band(left: float, width: float, tip: str) -> Markup:
     return Markup('<rect class="band" x="{:.1f}" y="{}" width="{:.1f}" height="{}" data-tip="{}"/>').format(
-        left, TOP, width, HEIGHT - TOP - BOTTOM, tip)
+        left, TOP, width, HEIGHT - TOP - BOTTOM, tip
+    )
 
 
-def _framed(body: Markup, across: Scale, up: Scale, *, x_label: str, y_label: str, describe: str,
-            y_words: Callable[[float], str]) -> Markup:
+def _framed(
+    body: Markup,
+    across: Scale,
+    up: Scale,
+    *,
+    x_label: str,
+    y_label: str,
+    describe: str,
+    y_words: Callable[[float], str],
+) -> Markup:
     left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     axes = Markup("")
     for y in up.ticks(5):
-        axes += Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
-                       '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>').format(
-            left, right, up(y), up(y), left - 6, up(y) + 4, _tick(y, up, y_words))
+        axes += Markup(
+            '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+            '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
+        ).format(left, right, up(y), up(y), left - 6, up(y) + 4, _tick(y, up, y_words))
     for x in across.ticks(6):
         axes += Markup('<text x="{:.1f}" y="{}" text-anchor="middle">{}</text>').format(
-            across(x), bottom + 22, _tick(x, across, short))
+            across(x), bottom + 22, _tick(x, across, short)
+        )
     axes += Markup('<line class="axis" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(left, right, bottom, bottom)
     axes += Markup('<text class="label" x="{}" y="{}" text-anchor="end">{}</text>').format(right, HEIGHT - 4, x_label)
     axes += Markup('<text class="label" x="{}" y="{}">{}</text>').format(2, HEIGHT - 4, f"↑ {y_label}")
     return Markup('<svg class="plot" viewBox="0 0 {} {}" role="img" aria-label="{}">{}{}</svg>').format(
-        f"{WIDTH:g}", f"{HEIGHT:g}", describe, axes, body)
+        f"{WIDTH:g}", f"{HEIGHT:g}", describe, axes, body
+    )
 
 
 def _tick(x: float, scale: Scale, words: Callable[[float], str]) -> str:

@@ -30,8 +30,14 @@ def selection(summary: Mapping[str, Any]) -> Group:
     ordered = sorted(summary["sources"], key=lambda s: -s["tokens"])
     for s in ordered[:SOURCES]:
         before, after = s["tokens"] / total, s["picked_tokens"] / picked
-        table.add_row(_plain(s["source"]), count(s["documents"]), count(s["picked_documents"]), percent(before),
-                      percent(after), ratio(after, before))
+        table.add_row(
+            _plain(s["source"]),
+            count(s["documents"]),
+            count(s["picked_documents"]),
+            percent(before),
+            percent(after),
+            ratio(after, before),
+        )
     lines = [*_more(len(ordered)), *(_plain(line, 400) for line in selection_findings(dict(summary)))]
     if seconds := summary.get("seconds"):
         lines.append(_plain(f"{duration(sum(seconds.values()))}, peak memory {size(summary.get('peak_memory_bytes'))}"))
@@ -52,8 +58,14 @@ def comparison(record: Mapping[str, Any]) -> Group:
         table.title_justify = "left"
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
-            table.add_row(_plain(c.recipe), value(c.mean), _plain(c.words), words, duration(seconds.get(c.recipe)),
-                          style={"better": "green", "worse": "red"}.get(c.verdict))
+            table.add_row(
+                _plain(c.recipe),
+                value(c.mean),
+                _plain(c.words),
+                words,
+                duration(seconds.get(c.recipe)),
+                style={"better": "green", "worse": "red"}.get(c.verdict),
+            )
         parts.append(table)
     return Group(*parts, *(_plain(line, 1000) for line in findings(record)))
 
@@ -66,15 +78,27 @@ def diagnosis(record: Mapping[str, Any]) -> Group:
     table = _table("source", "documents", "of tokens", "bytes", "repeated", "near dup.", "eff. rank")
     ordered = sorted(record["sources"], key=lambda s: -s["tokens"])
     for s in ordered[:SOURCES]:
-        table.add_row(_plain(s["source"]), count(s["documents"]), percent(s["share"]),
-                      count(s["mean_length"]), percent(s["exact_duplicates"]), percent(s["near_duplicates"]),
-                      value(s["effective_rank"]))
+        table.add_row(
+            _plain(s["source"]),
+            count(s["documents"]),
+            percent(s["share"]),
+            count(s["mean_length"]),
+            percent(s["exact_duplicates"]),
+            percent(s["near_duplicates"]),
+            value(s["effective_rank"]),
+        )
     lines: list[Text] = _more(len(ordered))
     if spectrum := record["spectrum"]:
-        lines.append(Text(f"whole pool: effective rank {value(spectrum['effective_rank'])}, participation ratio "
-                          f"{value(spectrum['participation_ratio'])} of at most {spectrum['largest_rank']}"))
-    lines += [_plain(f"• {item['finding']}" + (f"  → {', '.join(item['recipes'])}" if item["recipes"] else ""), 1000)
-              for item in record["advice"]]
+        lines.append(
+            Text(
+                f"whole pool: effective rank {value(spectrum['effective_rank'])}, participation ratio "
+                f"{value(spectrum['participation_ratio'])} of at most {spectrum['largest_rank']}"
+            )
+        )
+    lines += [
+        _plain(f"• {item['finding']}" + (f"  → {', '.join(item['recipes'])}" if item["recipes"] else ""), 1000)
+        for item in record["advice"]
+    ]
     if not record["advice"]:
         lines.append(Text("nothing stands out; no recipe is advised"))
     return Group(table, *lines)

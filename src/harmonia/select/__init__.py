@@ -12,14 +12,18 @@ Parts serve on plain arrays too, without files or runs:
 from __future__ import annotations
 
 from harmonia.core.verb import callable_package
+from harmonia.select import features, objective, solver
 from harmonia.select.arrays import pick
 from harmonia.select.budget import Budget
 from harmonia.select.engine import select as run
-from harmonia.select.features import *  # noqa: F403 - the axis lists its parts
+from harmonia.select.features import *  # noqa: F403 - each axis lists its parts
 from harmonia.select.objective import *  # noqa: F403
 from harmonia.select.pool import Pool
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.result import SelectResult
 from harmonia.select.solver import *  # noqa: F403
+
+__all__ = ["Budget", "Pool", "SelectRecipe", "SelectResult", "pick", "run"]
+__all__ += features.__all__ + objective.__all__ + solver.__all__
 
 callable_package(__name__)

@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from harmonia.maths.rows import Matrix
 
 
-def pick(features: Matrix | Pool, objective: Objective, solver: Solver, *, budget: str | float, seed: int = 0,
-         dtype: Any = np.float32, **arrays: Any) -> Picks:
+def pick(
+    features: Matrix | Pool,
+    objective: Objective,
+    solver: Solver,
+    *,
+    budget: str | float,
+    seed: int = 0,
+    dtype: Any = np.float32,
+    **arrays: Any,
+) -> Picks:
     """Pick rows of a matrix.
 
     Args:

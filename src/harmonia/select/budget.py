@@ -33,9 +33,18 @@ class Budget:
     ceilings: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, text: str | float, documents: int, tokens: int, *, floors: Mapping[str, float] | None = None,
-              ceilings: Mapping[str, float] | None = None) -> Budget:
-        """Read ``0.015``, ``1.5%``, ``1000`` (documents), ``50Mtok`` or ``1.5%tok`` (tokens) against a pool of a known size.
+    def parse(
+        cls,
+        text: str | float,
+        documents: int,
+        tokens: int,
+        *,
+        floors: Mapping[str, float] | None = None,
+        ceilings: Mapping[str, float] | None = None,
+    ) -> Budget:
+        """Read a budget against a pool of known size.
+
+        ``0.015``, ``1.5%`` and ``1000`` are documents, ``50Mtok`` and ``1.5%tok`` tokens.
 
         Raises:
             InputError: not a budget, zero or negative, or more than the pool holds.
@@ -53,9 +62,12 @@ class Budget:
         try:
             number = float(word.removesuffix("%"))
         except ValueError:
-            raise InputError(f"budget {word!r} is not a budget; write 0.015, 1.5%, "
-                             "1000 (documents), 50Mtok or 1.5%tok (tokens)") from None
-        share = number / 100 if word.endswith("%") else number if 0 < number < 1 or (number == 1 and "." in word) else None
+            raise InputError(
+                f"budget {word!r} is not a budget; write 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens)"
+            ) from None
+        share = (
+            number / 100 if word.endswith("%") else number if 0 < number < 1 or (number == 1 and "." in word) else None
+        )
         if share is not None and share > 1:
             raise InputError(f"budget {word} is more than the pool; give at most 100%")
         if share is None and number != int(number) if np.isfinite(number) else True:

@@ -12,8 +12,16 @@ from harmonia.select.context import Context
 from harmonia.select.pool import Pool
 
 
-def pool_clusters(pool: Pool, context: Context, *, count: int | None, iterations: int, what: str,
-                  rows: np.ndarray | None = None, of: str = "pool") -> Clusters:
+def pool_clusters(
+    pool: Pool,
+    context: Context,
+    *,
+    count: int | None,
+    iterations: int,
+    what: str,
+    rows: np.ndarray | None = None,
+    of: str = "pool",
+) -> Clusters:
     """Return spherical k-means clusters of the pool's features.
 
     Args:

@@ -22,6 +22,7 @@ from harmonia.core.recipe import validate
 from harmonia.core.run import Run
 from harmonia.core.seeds import uniforms
 from harmonia.data.documents import Columns, Corpus
+from harmonia.data.rejects import OnBad
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.engine import Inputs, check_unchanged, choose, with_features
@@ -38,13 +39,28 @@ _VOCABULARY = 20_000
 """Documents of the pool from which the judges' shared vocabulary is learned."""
 
 
-def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, budget: str | float = "3%tok",
-            seeds: Iterable[int] = range(5), judge: str = "probe", baseline: str | None = None, held_out: int = 100,
-            out: str | Path, resume: bool = False, settings: Iterable[str] = (), text_column: str | None = None,
-            id_column: str | None = None, source_column: str | None = None,
-            quality_column: str | Sequence[str] | None = None, embedding_column: str | None = None,
-            tokens_column: str | None = None, on_bad: str = "stop", engine: str = "local",
-            workers: int | None = None) -> dict[str, Any]:
+def compare(
+    inputs: Inputs,
+    recipes: Sequence[str | Path | SelectRecipe],
+    *,
+    budget: str | float = "3%tok",
+    seeds: Iterable[int] = range(5),
+    judge: str = "probe",
+    baseline: str | None = None,
+    held_out: int = 100,
+    out: str | Path,
+    resume: bool = False,
+    settings: Iterable[str] = (),
+    text_column: str | None = None,
+    id_column: str | None = None,
+    source_column: str | None = None,
+    quality_column: str | Sequence[str] | None = None,
+    embedding_column: str | None = None,
+    tokens_column: str | None = None,
+    on_bad: OnBad = "stop",
+    engine: str = "local",
+    workers: int | None = None,
+) -> dict[str, Any]:
     """Compare recipes by training on what they pick; arguments not listed are those of ``harmonia.select``.
 
     Args:
@@ -70,12 +86,23 @@ def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, bud
         raise InputError(f"compare: two recipes have one name; names are {', '.join(str(r) for r in recipes)}")
     examiner = validate(JudgeChoice, {"judge": judge}, "--judge").with_settings(settings)
     quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
-    columns = Columns(text=text_column, id=id_column, source=source_column, quality=quality,
-                      embedding=embedding_column, tokens=tokens_column)
+    columns = Columns(
+        text=text_column,
+        id=id_column,
+        source=source_column,
+        quality=quality,
+        embedding=embedding_column,
+        tokens=tokens_column,
+    )
     corpus = Corpus.open(inputs, columns, on_bad=on_bad)
     seeds = list(seeds)
-    request = {"inputs": corpus.fingerprint(), "recipes": {name: r.to_yaml() for name, r in records.items()},
-               "budget": str(budget), "seeds": seeds, "held_out": held_out}
+    request = {
+        "inputs": corpus.fingerprint(),
+        "recipes": {name: r.to_yaml() for name, r in records.items()},
+        "budget": str(budget),
+        "seeds": seeds,
+        "held_out": held_out,
+    }
     work = executor(engine, workers)
     check_unchanged(Path(out), corpus)
     with Run.start(out, examiner.model_copy(update={"name": f"judge-{judge}"}), request, resume=resume) as run:
@@ -83,8 +110,10 @@ def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, bud
             pool = index(corpus, run, max(r.features.sample_size for r in records.values()))
             part = hold_out(pool, 0, held_out)
             rows = np.flatnonzero(part.keep)
-            pools = {name: subpool(with_features(pool, corpus, record.features, run, work), rows)
-                     for name, record in records.items()}
+            pools = {
+                name: subpool(with_features(pool, corpus, record.features, run, work), rows)
+                for name, record in records.items()
+            }
             read = text_reader(corpus)
             draw = uniforms(pool.keys[rows], 0, "vocabulary")
             vocabulary = read(np.sort(rows[np.argsort(draw, kind="stable")[:_VOCABULARY]]))
@@ -97,16 +126,28 @@ def compare(inputs: Inputs, recipes: Sequence[str | Path | SelectRecipe], *, bud
                 seconds = time.perf_counter() - start
                 exam = Exam(held_out=part.texts, vocabulary=vocabulary, seed=seed, folder=run.state / "judge")
                 measures = examiner.judge.judge(name, read(rows[np.sort(picks.rows)]), exam)
-                return _headline_first({**measures, "picked_documents": float(len(picks.rows)),
-                                        "picked_tokens": float(here.tokens[picks.rows].sum()),
-                                        "selection_seconds": seconds})
+                return _headline_first(
+                    {
+                        **measures,
+                        "picked_documents": float(len(picks.rows)),
+                        "picked_tokens": float(here.tokens[picks.rows].sum()),
+                        "selection_seconds": seconds,
+                    }
+                )
 
             found = table(measure, list(records), seeds, baseline=baseline, run=run)
-            write_json(run.result / "comparison.json", {
-                "stage": "select", "judge": examiner.judge.kind_name(), "budget": str(budget),
-                "held_out": {source: len(texts) for source, texts in part.texts.items()},
-                "copies_removed": {"exact": part.exact, "near": part.near}, "warnings": run.warnings,
-                **found.record()})
+            write_json(
+                run.result / "comparison.json",
+                {
+                    "stage": "select",
+                    "judge": examiner.judge.kind_name(),
+                    "budget": str(budget),
+                    "held_out": {source: len(texts) for source, texts in part.texts.items()},
+                    "copies_removed": {"exact": part.exact, "near": part.near},
+                    "warnings": run.warnings,
+                    **found.record(),
+                },
+            )
             run.finish()
     return read_json(Path(out) / "result" / "comparison.json")
 

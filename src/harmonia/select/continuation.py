@@ -35,8 +35,16 @@ from harmonia.select.solver.base import Picks, Problem
 from harmonia.select.subset import restrict, subpool
 
 
-def continue_selection(earlier: str | Path, inputs: Inputs, *, budget: str | float, out: str | Path | None = None,
-                       resume: bool = False, engine: str = "local", workers: int | None = None) -> SelectResult:
+def continue_selection(
+    earlier: str | Path,
+    inputs: Inputs,
+    *,
+    budget: str | float,
+    out: str | Path | None = None,
+    resume: bool = False,
+    engine: str = "local",
+    workers: int | None = None,
+) -> SelectResult:
     """Add documents of new files to the picks of an earlier selection.
 
     Args:
@@ -56,16 +64,26 @@ def continue_selection(earlier: str | Path, inputs: Inputs, *, budget: str | flo
     """
     before = Finished(earlier)
     asked_before = before.run.request
-    columns = {k: tuple(v) if isinstance(v, list) else v for k, v in asked_before["columns"].items()}
-    asked = Settings(budget=budget, seed=asked_before["seed"], columns=Columns(**columns), on_bad=asked_before["on_bad"],
-                     floors=asked_before["floors"], ceilings=asked_before["ceilings"], dtype=asked_before["dtype"],
-                     ids_only=asked_before["ids_only"])
+    asked = Settings(
+        budget=budget,
+        seed=asked_before["seed"],
+        columns=Columns.from_record(asked_before["columns"]),
+        on_bad=asked_before["on_bad"],
+        floors=asked_before["floors"],
+        ceilings=asked_before["ceilings"],
+        dtype=asked_before["dtype"],
+        ids_only=asked_before["ids_only"],
+    )
     corpus = Corpus.open(inputs, asked.columns, on_bad=asked.on_bad)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-select-"))
     if folder.resolve() == before.run.folder.resolve():
         raise InputError("--out must be another folder than the selection that is continued")
-    request = {**asked.request(), "inputs": corpus.fingerprint(), "paths": paths_of(inputs),
-               "continues": {"run": str(before.run.folder.resolve()), "picks": len(before.rows)}}
+    request = {
+        **asked.request(),
+        "inputs": corpus.fingerprint(),
+        "paths": paths_of(inputs),
+        "continues": {"run": str(before.run.folder.resolve()), "picks": len(before.rows)},
+    }
     check_unchanged(folder, corpus)
     with Run.start(folder, before.recipe, request, resume=resume) as run:
         if not run.finished:
@@ -84,8 +102,16 @@ def continue_selection(earlier: str | Path, inputs: Inputs, *, budget: str | flo
                 tables = output.pick_tables(corpus, new, added, asked.ids_only, first_rank=len(before.rows))
                 write_parquet(run.result / "picks.parquet", _tables(before, tables))
             own = output.text_reader(corpus)
-            output.summarise_run(run, corpus, pool, _joint(before, picks), before.recipe, asked, peak_memory_bytes(),
-                                 reader=either_reader(before.read_texts, len(before.pool), own))
+            output.summarise_run(
+                run,
+                corpus,
+                pool,
+                _joint(before, picks),
+                before.recipe,
+                asked,
+                peak_memory_bytes(),
+                reader=either_reader(before.read_texts, len(before.pool), own),
+            )
             run.finish()
     return SelectResult(folder)
 
@@ -94,18 +120,22 @@ def _solve(before: Finished, pool: Pool, budget: Budget, context: Context) -> Pi
     """Solve over the earlier picks and the new documents; the objective still knows the whole pool."""
     function = before.recipe.objective.fit(pool, context)
     rows = np.concatenate([np.sort(before.rows), np.arange(len(before.pool), len(pool))])
-    problem = Problem(subpool(pool, rows), restrict(function, rows), budget, context,
-                      chosen=np.searchsorted(rows, before.rows))
+    problem = Problem(
+        subpool(pool, rows), restrict(function, rows), budget, context, chosen=np.searchsorted(rows, before.rows)
+    )
     picks = before.recipe.solver.solve(problem)
     return replace(picks, rows=rows[picks.rows])
 
 
 def _joint(before: Finished, picks: Picks) -> Picks:
     table = pq.read_table(before.run.result / "picks.parquet", columns=["score", *picks.terms])
-    return Picks(rows=np.concatenate([before.rows, picks.rows]),
-                 scores=np.concatenate([table.column("score").to_numpy(), picks.scores]),
-                 terms={name: np.concatenate([table.column(name).to_numpy(), new]) for name, new in picks.terms.items()},
-                 batches=np.concatenate([np.zeros(len(before.rows), np.int64), picks.batches]), facts=picks.facts)
+    return Picks(
+        rows=np.concatenate([before.rows, picks.rows]),
+        scores=np.concatenate([table.column("score").to_numpy(), picks.scores]),
+        terms={name: np.concatenate([table.column(name).to_numpy(), new]) for name, new in picks.terms.items()},
+        batches=np.concatenate([np.zeros(len(before.rows), np.int64), picks.batches]),
+        facts=picks.facts,
+    )
 
 
 def _tables(before: Finished, added: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -117,6 +147,8 @@ def _tables(before: Finished, added: Iterator[pa.Table]) -> Iterator[pa.Table]:
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"the columns of the new files do not fit those of the earlier picks: {error}") from error
     for part in [old, *parts]:
-        columns = [part.column(f.name).cast(f.type) if f.name in part.column_names else pa.nulls(len(part), f.type)
-                   for f in schema]
+        columns = [
+            part.column(f.name).cast(f.type) if f.name in part.column_names else pa.nulls(len(part), f.type)
+            for f in schema
+        ]
         yield pa.table(columns, schema=schema)

@@ -11,6 +11,7 @@ from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.run import Run
 from harmonia.data.documents import Columns, Corpus
+from harmonia.data.rejects import OnBad
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import diagnose as measure
 from harmonia.select.engine import Inputs, check_unchanged, prepare
@@ -19,12 +20,24 @@ from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
 
 
-def diagnose(inputs: Inputs, *, features: str = "hashing", seed: int = 0, out: str | Path | None = None,
-             resume: bool = False, settings: Iterable[str] = (), text_column: str | None = None,
-             id_column: str | None = None, source_column: str | None = None,
-             quality_column: str | list[str] | None = None, embedding_column: str | None = None,
-             tokens_column: str | None = None, on_bad: str = "stop", engine: str = "local",
-             workers: int | None = None) -> dict[str, Any]:
+def diagnose(
+    inputs: Inputs,
+    *,
+    features: str = "hashing",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    settings: Iterable[str] = (),
+    text_column: str | None = None,
+    id_column: str | None = None,
+    source_column: str | None = None,
+    quality_column: str | list[str] | None = None,
+    embedding_column: str | None = None,
+    tokens_column: str | None = None,
+    on_bad: OnBad = "stop",
+    engine: str = "local",
+    workers: int | None = None,
+) -> dict[str, Any]:
     """Measure how the sources of a pool disagree; arguments as in ``harmonia.select``.
 
     Returns:
@@ -33,13 +46,21 @@ def diagnose(inputs: Inputs, *, features: str = "hashing", seed: int = 0, out: s
     recipe = BOOK.load("random").with_settings([f"features={features}", *settings])
     assert isinstance(recipe, SelectRecipe)
     quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
-    columns = Columns(text=text_column, id=id_column, source=source_column, quality=quality,
-                      embedding=embedding_column, tokens=tokens_column)
+    columns = Columns(
+        text=text_column,
+        id=id_column,
+        source=source_column,
+        quality=quality,
+        embedding=embedding_column,
+        tokens=tokens_column,
+    )
     corpus = Corpus.open(inputs, columns, on_bad=on_bad)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-diagnose-"))
     recipe = recipe.model_copy(update={"name": "diagnose"})
     check_unchanged(folder, corpus)
-    with Run.start(folder, recipe, {"seed": seed, "inputs": corpus.fingerprint(), "work": "diagnose"}, resume=resume) as run:
+    with Run.start(
+        folder, recipe, {"seed": seed, "inputs": corpus.fingerprint(), "work": "diagnose"}, resume=resume
+    ) as run:
         if not run.finished:
             pool = prepare(corpus, recipe, run, executor(engine, workers))
             with run.phase("measuring"):

@@ -80,12 +80,20 @@ def diagnose(pool: Pool, context: Context, read_texts: Callable[[np.ndarray], li
     whole, spectra, scanned = _spectra(pool, context)
     near, overlap = _neighbours(pool, paired, spectra, context)
     record: dict[str, Any] = {
-        "documents": len(pool), "tokens": int(pool.tokens.sum()), "sources": _sources(pool, members),
-        "duplicates": {"exact": exact, "near": near}, "spectrum": _spectrum(whole), "overlap": overlap,
+        "documents": len(pool),
+        "tokens": int(pool.tokens.sum()),
+        "sources": _sources(pool, members),
+        "duplicates": {"exact": exact, "near": near},
+        "spectrum": _spectrum(whole),
+        "overlap": overlap,
         "quality": _quality(pool, context),
-        "sampled": {"exact_duplicates": hashed, "spectrum": scanned,
-                    "neighbour_queries": near["queries"] if near else 0,
-                    "neighbour_candidates": near["candidates"] if near else 0}}
+        "sampled": {
+            "exact_duplicates": hashed,
+            "spectrum": scanned,
+            "neighbour_queries": near["queries"] if near else 0,
+            "neighbour_candidates": near["candidates"] if near else 0,
+        },
+    }
     for s, row in enumerate(record["sources"]):
         values = spectra[s].values if spectra else np.zeros(1)
         row["effective_rank"] = effective_rank(values) if values.sum() > 0 else None
@@ -107,8 +115,10 @@ def collapse(spectrum: dict[str, Any] | None) -> dict[str, Any] | None:
     top = spectrum["dominance"].get("10")
     reasons = []
     if share < COLLAPSE:
-        reasons.append(f"the participation ratio {spectrum['participation_ratio']:.1f} is {100 * share:.1f} % of the "
-                       f"largest possible, {most}")
+        reasons.append(
+            f"the participation ratio {spectrum['participation_ratio']:.1f} is {100 * share:.1f} % of the "
+            f"largest possible, {most}"
+        )
     if most >= 50 and top is not None and top > DOMINANT:
         reasons.append(f"the 10 largest of {most} eigenvalues hold {100 * top:.0f} % of the variance")
     return {"collapsed": bool(reasons), "participation_share": share, "dominance_10": top, "reasons": reasons}
@@ -125,46 +135,70 @@ def advice(record: dict[str, Any]) -> list[dict[str, Any]]:
     shares = {name: part["share"] for name, part in duplicates.items() if part and part["share"] >= DUPLICATES_MATTER}
     if shares:
         words = {"exact": "repeat another word for word", "near": f"have a near duplicate (cosine of at least {NEAR})"}
-        say(" and ".join(f"{100 * share:.1f} % of the documents {words[name]}" for name, share in shares.items()),
-            {f"{name}_duplicate_share": share for name, share in shares.items()}, "semdedup", "d4")
+        say(
+            " and ".join(f"{100 * share:.1f} % of the documents {words[name]}" for name, share in shares.items()),
+            {f"{name}_duplicate_share": share for name, share in shares.items()},
+            "semdedup",
+            "d4",
+        )
     if record["collapse"] and record["collapse"]["collapsed"]:
         figures = {name: record["spectrum"][name] for name in ("participation_ratio", "effective_rank")}
         if record["collapse"]["dominance_10"] is not None:
             figures["dominance_10"] = record["collapse"]["dominance_10"]
-        say("few directions carry the features: " + "; ".join(record["collapse"]["reasons"]), figures,
-            "disf-unit", "facility-location")
+        say(
+            "few directions carry the features: " + "; ".join(record["collapse"]["reasons"]),
+            figures,
+            "disf-unit",
+            "facility-location",
+        )
     sources = [s for s in sources if s["documents"]]
     if len(sources) > 1:
         largest, smallest = max(sources, key=lambda s: s["tokens"]), min(sources, key=lambda s: s["tokens"])
         ratio = largest["tokens"] / max(smallest["tokens"], 1)
         if ratio >= UNEVEN:
-            say(f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does "
+            say(
+                f"{largest['source']} has {ratio:.0f} times the tokens of {smallest['source']}; a selection that does "
                 "not look at sources may lose the small ones",
-                {"largest_share": largest["share"], "smallest_share": smallest["share"]}, "stratified")
+                {"largest_share": largest["share"], "smallest_share": smallest["share"]},
+                "stratified",
+            )
         means = {s["source"]: s["mean_length"] for s in sources if s["mean_length"]}
         if len(means) > 1 and max(means.values()) >= LENGTHS * min(means.values()):
             long, short = max(means, key=means.__getitem__), min(means, key=means.__getitem__)
-            say(f"documents of {long} are {means[long] / means[short]:.1f} times as long as those of {short}; "
+            say(
+                f"documents of {long} are {means[long] / means[short]:.1f} times as long as those of {short}; "
                 f"a budget in tokens does not favour {long}",
-                {"longest_mean_bytes": means[long], "shortest_mean_bytes": means[short]})
+                {"longest_mean_bytes": means[long], "shortest_mean_bytes": means[short]},
+            )
     if overlap := record["overlap"]:
         m = np.array(overlap["mixing"], np.float64)
         off = m[~np.eye(len(m), dtype=bool)]
         off = off[np.isfinite(off)]
         if len(off) and float(np.median(off)) < APART:
-            say(f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every "
+            say(
+                f"sources lie apart: half of their pairs mix at less than {APART} of what chance would give; every "
                 "source needs its own share or its own coverage",
                 {"median_mixing": float(np.median(off)), "largest_mixing": float(off.max())},
-                "stratified", "facility-location")
+                "stratified",
+                "facility-location",
+            )
     for column, q in record["quality"].items():
         if q["narrowing"] is not None and q["narrowing"] < NARROW:
-            say(f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random "
+            say(
+                f"the best tenth by {column} spans {100 * q['narrowing']:.0f} % of the effective rank of a random "
                 "tenth: quality alone narrows the set",
-                {"effective_rank_ratio": q["narrowing"]}, "datamask", "frank-wolfe")
+                {"effective_rank_ratio": q["narrowing"]},
+                "datamask",
+                "frank-wolfe",
+            )
         if q["length_correlation"] is not None and abs(q["length_correlation"]) >= RELATED:
             how, which = ("rises", "long") if q["length_correlation"] > 0 else ("falls", "short")
-            say(f"{column} {how} with length, so picking by it alone picks {which} documents",
-                {"rank_correlation": q["length_correlation"]}, "datamask", "frank-wolfe")
+            say(
+                f"{column} {how} with length, so picking by it alone picks {which} documents",
+                {"rank_correlation": q["length_correlation"]},
+                "datamask",
+                "frank-wolfe",
+            )
     return found
 
 
@@ -180,10 +214,17 @@ def _sources(pool: Pool, members: list[np.ndarray]) -> list[dict[str, Any]]:
     for name, own in zip(pool.source_names, members, strict=True):
         tokens, lengths = int(pool.tokens[own].sum()), pool.lengths[own]
         measured = written and len(own) > 0
-        rows.append({"source": name, "documents": len(own), "tokens": tokens, "share": tokens / total if total else 0.0,
-                     "mean_length": float(lengths.mean()) if measured else None,
-                     "median_length": float(np.median(lengths)) if measured else None,
-                     "quality": {column: _mean(values[own]) for column, values in pool.quality.items()}})
+        rows.append(
+            {
+                "source": name,
+                "documents": len(own),
+                "tokens": tokens,
+                "share": tokens / total if total else 0.0,
+                "mean_length": float(lengths.mean()) if measured else None,
+                "median_length": float(np.median(lengths)) if measured else None,
+                "quality": {column: _mean(values[own]) for column, values in pool.quality.items()},
+            }
+        )
     return rows
 
 
@@ -211,10 +252,13 @@ def _exact_duplicates(pool: Pool, paired: np.ndarray, context: Context) -> tuple
     names = len(pool.source_names)
     totals, copies = np.bincount(of, minlength=names), np.bincount(of[repeated], minlength=names)
     surplus = int((sizes - 1).sum())
-    return {"share": surplus / max(len(text), 1), "surplus": surplus,
-            "by_source": [float(c / t) if t else None for c, t in zip(copies, totals, strict=True)],
-            "sources": [pool.source_names[s] for s in paired],
-            "shared_texts": _shared(group[repeated], of[repeated], paired).tolist()}, len(text)
+    return {
+        "share": surplus / max(len(text), 1),
+        "surplus": surplus,
+        "by_source": [float(c / t) if t else None for c, t in zip(copies, totals, strict=True)],
+        "sources": [pool.source_names[s] for s in paired],
+        "shared_texts": _shared(group[repeated], of[repeated], paired).tolist(),
+    }, len(text)
 
 
 def _shared(group: np.ndarray, sources: np.ndarray, paired: np.ndarray) -> np.ndarray:
@@ -270,13 +314,18 @@ def _spectrum(whole: _Spectrum | None) -> dict[str, Any] | None:
     if whole is None or whole.values.sum() == 0:
         return None
     values = whole.values
-    return {"shares": (values[:100] / values.sum()).tolist(), "effective_rank": effective_rank(values),
-            "participation_ratio": participation_ratio(values), "largest_rank": min(len(values), whole.n - 1),
-            "dominance": {str(t): dominance(values, t) for t in DOMINANCE if t < len(values)}}
+    return {
+        "shares": (values[:100] / values.sum()).tolist(),
+        "effective_rank": effective_rank(values),
+        "participation_ratio": participation_ratio(values),
+        "largest_rank": min(len(values), whole.n - 1),
+        "dominance": {str(t): dominance(values, t) for t in DOMINANCE if t < len(values)},
+    }
 
 
-def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
-                context: Context) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+def _neighbours(
+    pool: Pool, paired: np.ndarray, spectra: list[_Spectrum], context: Context
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
     """Return near duplicates and overlap, from the nearest neighbours of a few queries of every source."""
     if pool.features is None or len(pool) < 3:
         return None, None
@@ -286,10 +335,11 @@ def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
     members = _by_source(of, count)
     sizes = np.array([len(own) for own in members])
     each = max(QUERIES // int(np.count_nonzero(sizes)), 1)
-    queries = np.sort(np.concatenate([own[keyed_sample(keys[own], each, context.seed, "diagnosis", "queries")]
-                                      for own in members]))
+    queries = np.sort(
+        np.concatenate([own[keyed_sample(keys[own], each, context.seed, "diagnosis", "queries")] for own in members])
+    )
     asked = np.bincount(of[queries], minlength=count)
-    k = min(int(np.clip(5 * np.count_nonzero(sizes)**2 / QUERIES, *NEIGHBOURS)), len(candidates) - 1)
+    k = min(int(np.clip(5 * np.count_nonzero(sizes) ** 2 / QUERIES, *NEIGHBOURS)), len(candidates) - 1)
     vectors = pool.features[candidates[queries]]
     # one more than wanted, since a query finds itself as well
     votes = neighbour_votes(vectors, _blocks(pool.features, candidates), k + 1, np.float32)
@@ -303,24 +353,34 @@ def _neighbours(pool: Pool, paired: np.ndarray, spectra: list[_Spectrum],
     pairs = coincidences(of[queries[twin]], of[best[twin]][:, None], count)[np.ix_(paired, paired)]
     names = [pool.source_names[s] for s in paired]
     examples = [q for q in np.argsort(-similarity, kind="stable")[:8] if twin[q]]
-    near = {"threshold": NEAR, "queries": len(queries), "candidates": len(candidates),
-            # queries are drawn evenly from the sources, the pool is not: each source weighs what it holds
-            "share": float(np.nansum(rate * sizes) / sizes.sum()), "by_source": _nulls(rate[None])[0],
-            "sources": names, "nearest_in": _nulls(pairs / np.maximum(asked[paired], 1)[:, None]),
-            "examples": [(int(candidates[queries[q]]), int(candidates[best[q]]), float(similarity[q]))
-                         for q in examples]}
+    near = {
+        "threshold": NEAR,
+        "queries": len(queries),
+        "candidates": len(candidates),
+        # queries are drawn evenly from the sources, the pool is not: each source weighs what it holds
+        "share": float(np.nansum(rate * sizes) / sizes.sum()),
+        "by_source": _nulls(rate[None])[0],
+        "sources": names,
+        "nearest_in": _nulls(pairs / np.maximum(asked[paired], 1)[:, None]),
+        "examples": [(int(candidates[queries[q]]), int(candidates[best[q]]), float(similarity[q])) for q in examples],
+    }
     if count < 2:
         return near, None
     r = _directions(vectors.shape[1])
     mixed = mixing(coincidences(of[queries], of[others], count), sizes)[np.ix_(paired, paired)]
-    return near, {"sources": names, "neighbours": k, "mixing": _nulls(mixed),
-                  "subspace": _nulls(_subspaces([spectra[s].leading for s in paired])),
-                  "subspace_directions": r, "subspace_by_chance": r / vectors.shape[1]}
+    return near, {
+        "sources": names,
+        "neighbours": k,
+        "mixing": _nulls(mixed),
+        "subspace": _nulls(_subspaces([spectra[s].leading for s in paired])),
+        "subspace_directions": r,
+        "subspace_by_chance": r / vectors.shape[1],
+    }
 
 
 def _blocks(features: Matrix, rows: np.ndarray, size: int = 8192) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), size):
-        yield features[rows[start:start + size]]
+        yield features[rows[start : start + size]]
 
 
 def _without_self(found: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
@@ -342,8 +402,9 @@ def _cosines(vectors: np.ndarray, features: Matrix, candidates: np.ndarray, othe
 
 def _subspaces(leading: list[np.ndarray | None]) -> np.ndarray:
     """Return the overlap of the leading directions of every two sources; nan where one has too few documents."""
-    return np.array([[subspace_overlap(a, b) if a is not None and b is not None else np.nan for b in leading]
-                     for a in leading])
+    return np.array(
+        [[subspace_overlap(a, b) if a is not None and b is not None else np.nan for b in leading] for a in leading]
+    )
 
 
 def _quality(pool: Pool, context: Context) -> dict[str, dict[str, float | None]]:
@@ -385,8 +446,9 @@ def _narrowing(features: Matrix, rows: np.ndarray, quality: np.ndarray) -> float
     return top / random if random else None
 
 
-def _examples(pool: Pool, near: dict[str, Any] | None,
-              read_texts: Callable[[np.ndarray], list[str]]) -> list[dict[str, Any]]:
+def _examples(
+    pool: Pool, near: dict[str, Any] | None, read_texts: Callable[[np.ndarray], list[str]]
+) -> list[dict[str, Any]]:
     if not near:
         return []
     pairs = near.pop("examples")
@@ -395,8 +457,10 @@ def _examples(pool: Pool, near: dict[str, Any] | None,
     def shown(row: int, text: str) -> dict[str, str]:
         return {"id": pool.name_of(row), "source": pool.source_names[pool.sources[row]], "excerpt": text[:EXCERPT]}
 
-    return [{"similarity": cosine, "documents": [shown(a, texts[2 * i]), shown(b, texts[2 * i + 1])]}
-            for i, (a, b, cosine) in enumerate(pairs)]
+    return [
+        {"similarity": cosine, "documents": [shown(a, texts[2 * i]), shown(b, texts[2 * i + 1])]}
+        for i, (a, b, cosine) in enumerate(pairs)
+    ]
 
 
 def _nulls(matrix: np.ndarray) -> list[list[float | None]]:

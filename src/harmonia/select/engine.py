@@ -15,6 +15,7 @@ from harmonia.core.executor import Executor, executor
 from harmonia.core.measure import peak_memory_bytes, reset_peak_memory
 from harmonia.core.run import Run
 from harmonia.data.documents import Columns, Corpus
+from harmonia.data.rejects import OnBad
 from harmonia.select import output
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
@@ -52,7 +53,7 @@ class Settings:
     budget: str | float
     seed: int = 0
     columns: Columns = Columns()  # noqa: RUF009 - frozen
-    on_bad: str = "stop"
+    on_bad: OnBad = "stop"
     floors: Mapping[str, float] | None = None
     ceilings: Mapping[str, float] | None = None
     dtype: str = "float32"
@@ -67,23 +68,47 @@ class Settings:
 
     def request(self) -> dict[str, Any]:
         """Return the JSON record that a resumed run must match."""
-        columns = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self.columns).items()}
-        return {"budget": str(self.budget), "seed": self.seed, "columns": columns, "on_bad": self.on_bad,
-                "floors": dict(self.floors or {}), "ceilings": dict(self.ceilings or {}), "dtype": self.dtype,
-                "ids_only": self.ids_only, "keep_rejected": self.keep_rejected}
+        return {
+            "budget": str(self.budget),
+            "seed": self.seed,
+            "columns": self.columns.record(),
+            "on_bad": self.on_bad,
+            "floors": dict(self.floors or {}),
+            "ceilings": dict(self.ceilings or {}),
+            "dtype": self.dtype,
+            "ids_only": self.ids_only,
+            "keep_rejected": self.keep_rejected,
+        }
 
     def budget_for(self, pool: Pool) -> Budget:
         """Return the budget against a pool."""
         return Budget.parse(self.budget, len(pool), int(pool.tokens.sum()), floors=self.floors, ceilings=self.ceilings)
 
 
-def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, budget: str | float, seed: int = 0,
-           out: str | Path | None = None, resume: bool = False, settings: Iterable[str] = (),
-           text_column: str | None = None, id_column: str | None = None, source_column: str | None = None,
-           quality_column: str | Sequence[str] | None = None, embedding_column: str | None = None,
-           tokens_column: str | None = None, on_bad: str = "stop", floors: Mapping[str, float] | None = None,
-           ceilings: Mapping[str, float] | None = None, dtype: str = "float32", ids_only: bool = False,
-           keep_rejected: bool = False, engine: str = "local", workers: int | None = None) -> SelectResult:
+def select(
+    inputs: Inputs,
+    recipe: str | Path | SelectRecipe = "disf-unit",
+    *,
+    budget: str | float,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    settings: Iterable[str] = (),
+    text_column: str | None = None,
+    id_column: str | None = None,
+    source_column: str | None = None,
+    quality_column: str | Sequence[str] | None = None,
+    embedding_column: str | None = None,
+    tokens_column: str | None = None,
+    on_bad: OnBad = "stop",
+    floors: Mapping[str, float] | None = None,
+    ceilings: Mapping[str, float] | None = None,
+    dtype: str = "float32",
+    ids_only: bool = False,
+    keep_rejected: bool = False,
+    engine: str = "local",
+    workers: int | None = None,
+) -> SelectResult:
     """Pick the documents worth training on.
 
     Args:
@@ -119,10 +144,24 @@ def select(inputs: Inputs, recipe: str | Path | SelectRecipe = "disf-unit", *, b
     record = BOOK.load(recipe).with_settings(settings)
     assert isinstance(record, SelectRecipe)
     quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
-    asked = Settings(budget=budget, seed=seed, columns=Columns(text=text_column, id=id_column, source=source_column,
-                     quality=quality, embedding=embedding_column, tokens=tokens_column),
-                     on_bad=on_bad, floors=floors, ceilings=ceilings, dtype=dtype, ids_only=ids_only,
-                     keep_rejected=keep_rejected)
+    asked = Settings(
+        budget=budget,
+        seed=seed,
+        columns=Columns(
+            text=text_column,
+            id=id_column,
+            source=source_column,
+            quality=quality,
+            embedding=embedding_column,
+            tokens=tokens_column,
+        ),
+        on_bad=on_bad,
+        floors=floors,
+        ceilings=ceilings,
+        dtype=dtype,
+        ids_only=ids_only,
+        keep_rejected=keep_rejected,
+    )
     work = executor(engine, workers)
     corpus = Corpus.open(inputs, asked.columns, on_bad=on_bad)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-select-"))

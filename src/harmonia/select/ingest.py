@@ -47,17 +47,24 @@ def index(corpus: Corpus, run: Run, sample_size: int) -> Pool:
     return load_index(run, lambda: texts_of(corpus), arrays)
 
 
-def load_index(run: Run, texts: Callable[[], Iterator[tuple[slice, list[str]]]] | None,
-               arrays: dict[str, np.ndarray] | None = None) -> Pool:
+def load_index(
+    run: Run, texts: Callable[[], Iterator[tuple[slice, list[str]]]] | None, arrays: dict[str, np.ndarray] | None = None
+) -> Pool:
     """Return the pool, without features, of a run whose index is complete."""
     if arrays is None:
         arrays = run.keep("index", partial(_missing, run))
     names = read_json(run.state / "index.json")
     ids = _Ids(run.state / "ids.arrow")
-    return Pool(keys=arrays["keys"], sources=arrays["sources"], source_names=names["sources"],
-                tokens=arrays["tokens"], lengths=arrays["lengths"],
-                quality={name: arrays[f"quality.{i}"] for i, name in enumerate(names["quality"])},
-                texts=texts, name_of=ids.__getitem__)
+    return Pool(
+        keys=arrays["keys"],
+        sources=arrays["sources"],
+        source_names=names["sources"],
+        tokens=arrays["tokens"],
+        lengths=arrays["lengths"],
+        quality={name: arrays[f"quality.{i}"] for i, name in enumerate(names["quality"])},
+        texts=texts,
+        name_of=ids.__getitem__,
+    )
 
 
 def _missing(run: Run) -> dict[str, np.ndarray]:
@@ -84,8 +91,12 @@ def _scan(corpus: Corpus, run: Run, sample_size: int) -> dict[str, np.ndarray]:
     sample: list[tuple[int, int, str]] = []  # heap of (-hash, row, text): the largest hash on top
     rows = 0
     schema = pa.schema([("id", pa.string())])
-    with atomic(run.state / "ids.arrow") as temporary, pa.OSFile(str(temporary), "wb") as sink, \
-            pa.ipc.new_file(sink, schema) as ids, bar("reading") as advance:
+    with (
+        atomic(run.state / "ids.arrow") as temporary,
+        pa.OSFile(str(temporary), "wb") as sink,
+        pa.ipc.new_file(sink, schema) as ids,
+        bar("reading") as advance,
+    ):
         for batch in corpus.batches():
             ids.write_batch(pa.record_batch([pa.array(batch.ids, pa.string())], schema=schema))
             keys = stable_hash(batch.ids)
@@ -132,7 +143,7 @@ def embed(corpus: Corpus, features: Features, run: Run, executor: Executor) -> R
         InputError: a vector is not finite (the document is named), or the model cannot be loaded.
         RunError: the disk is full; the finished shards are kept.
     """
-    sample = read_json(run.state / "sample.json")[:features.sample_size]
+    sample = read_json(run.state / "sample.json")[: features.sample_size]
     settings = json.dumps([features.identity(), sample])
     salt = hashlib.blake2b(settings.encode(), digest_size=16).digest()
 
@@ -164,8 +175,9 @@ def embed(corpus: Corpus, features: Features, run: Run, executor: Executor) -> R
 
 def keep_given(corpus: Corpus, features: Features, run: Run) -> Rows:
     """Store the corpus's own embedding column, in its own precision, and return it as a memory-mapped matrix."""
+
     def make() -> list[str]:
-        names = []
+        names: list[str] = []
         for batch in corpus.batches(only=("id", "embedding")):
             if batch.embedding is None:
                 raise InputError("features 'given' needs a column of vectors; name it with --embedding-column")
@@ -183,11 +195,13 @@ def _listed(run: Run, features: Features, make: Callable[[], list[str]]) -> Rows
     if not listing.exists():
         write_json(listing, make())
     try:
-        return Rows([np.load(run.state / "features" / name, mmap_mode="r", allow_pickle=False)
-                     for name in read_json(listing)])
+        return Rows(
+            [np.load(run.state / "features" / name, mmap_mode="r", allow_pickle=False) for name in read_json(listing)]
+        )
     except (OSError, ValueError) as error:
-        raise RunError(f"a feature shard of {run.folder} is missing or damaged ({error}); "
-                       f"delete {listing} and go on with --resume") from error
+        raise RunError(
+            f"a feature shard of {run.folder} is missing or damaged ({error}); delete {listing} and go on with --resume"
+        ) from error
 
 
 def open_features(features: Features, run: Run) -> Rows:
@@ -196,6 +210,7 @@ def open_features(features: Features, run: Run) -> Rows:
     Raises:
         RunError: they are not.
     """
+
     def refuse() -> list[str]:
         raise RunError(f"{run.folder} holds no features; go on with --resume first")
 
@@ -204,7 +219,7 @@ def open_features(features: Features, run: Run) -> Rows:
 
 def encoder_of(features: Features, run: Run) -> Callable[[], Encoder]:
     """Return what builds the encoder of a run's vectors anew, for objectives that encode other texts too."""
-    return cache(lambda: build(features, read_json(run.state / "sample.json")[:features.sample_size]))
+    return cache(lambda: build(features, read_json(run.state / "sample.json")[: features.sample_size]))
 
 
 def build(features: Features, sample: Sequence[str]) -> Encoder:

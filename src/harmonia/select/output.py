@@ -45,13 +45,15 @@ def pick_tables(corpus: Corpus, pool: Pool, picks: Picks, ids_only: bool, first_
     names = np.array(pool.source_names, object)
     for part in _chunks(pool.lengths[picks.rows], ids_only):
         rows = picks.rows[part]
-        table = pa.table({
-            "id": pa.array([pool.name_of(int(r)) for r in rows], pa.string()),
-            "rank": pa.array(np.arange(len(rows)) + part.start + first_rank, pa.int64()),
-            "score": pa.array(picks.scores[part], pa.float64()),
-            **{name: pa.array(values[part], pa.float64()) for name, values in picks.terms.items()},
-            "source": pa.array(names[pool.sources[rows]].tolist(), pa.string()),
-        })
+        table = pa.table(
+            {
+                "id": pa.array([pool.name_of(int(r)) for r in rows], pa.string()),
+                "rank": pa.array(np.arange(len(rows)) + part.start + first_rank, pa.int64()),
+                "score": pa.array(picks.scores[part], pa.float64()),
+                **{name: pa.array(values[part], pa.float64()) for name, values in picks.terms.items()},
+                "source": pa.array(names[pool.sources[rows]].tolist(), pa.string()),
+            }
+        )
         yield table if ids_only else _with_originals(table, corpus, rows)
 
 
@@ -84,15 +86,20 @@ def _left_tables(pool: Pool, picks: Picks, scores: np.ndarray | None) -> Iterato
     taken = np.zeros(len(pool), bool)
     taken[picks.rows] = True
     for start in range(0, len(pool), 1 << 16):
-        rows = np.flatnonzero(~taken[start:start + (1 << 16)]) + start
+        rows = np.flatnonzero(~taken[start : start + (1 << 16)]) + start
         score = scores[rows] if scores is not None else np.full(len(rows), np.nan)
         excluded = np.isneginf(score)
         reason = np.where(excluded, "excluded by the objective", "not among the best within the budget")
-        yield pa.table({"id": pa.array([pool.name_of(int(r)) for r in rows], pa.string()),
-                        "source": pa.array(names[pool.sources[rows]].tolist(), pa.string()),
-                        "score": pa.array(np.where(excluded | np.isnan(score), 0.0, score), pa.float64(),
-                                          mask=excluded | np.isnan(score)),
-                        "reason": pa.array(reason.tolist(), pa.string())})
+        yield pa.table(
+            {
+                "id": pa.array([pool.name_of(int(r)) for r in rows], pa.string()),
+                "source": pa.array(names[pool.sources[rows]].tolist(), pa.string()),
+                "score": pa.array(
+                    np.where(excluded | np.isnan(score), 0.0, score), pa.float64(), mask=excluded | np.isnan(score)
+                ),
+                "reason": pa.array(reason.tolist(), pa.string()),
+            }
+        )
 
 
 TextReader = Callable[[np.ndarray], list[str]]
@@ -101,6 +108,7 @@ TextReader = Callable[[np.ndarray], list[str]]
 
 def text_reader(corpus: Corpus) -> TextReader:
     """Return a function that reads the texts of some rows, in the order asked for."""
+
     def read(rows: np.ndarray) -> list[str]:
         once, place = np.unique(np.asarray(rows, np.int64), return_inverse=True)
         texts = [text for part in corpus.take_batches(once) for text in corpus.texts_in(part)]
@@ -109,8 +117,16 @@ def text_reader(corpus: Corpus) -> TextReader:
     return read
 
 
-def summarise_run(run: Run, corpus: Corpus, pool: Pool, picks: Picks, recipe: SelectRecipe, asked: Settings,
-                  peak: int, reader: TextReader | None = None) -> None:
+def summarise_run(
+    run: Run,
+    corpus: Corpus,
+    pool: Pool,
+    picks: Picks,
+    recipe: SelectRecipe,
+    asked: Settings,
+    peak: int,
+    reader: TextReader | None = None,
+) -> None:
     """Write ``summary.json`` and ``sample.parquet``, which the report is drawn from."""
     context = Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
     with run.phase("summary"):
@@ -118,14 +134,18 @@ def summarise_run(run: Run, corpus: Corpus, pool: Pool, picks: Picks, recipe: Se
         write_parquet(run.result / "sample.parquet", iter([sample]))
     rejects: Counter[str] = Counter(corpus.rejects().column("reason").to_pylist())
     summary |= {
-        "recipe": {"name": recipe.name, "yaml": recipe.to_yaml()}, "seed": asked.seed, "budget": str(asked.budget),
-        "inputs": [file.name for file in corpus.files], "rejects": dict(rejects), "warnings": run.warnings,
-        "seconds": {name: round(value, 3) for name, value in run.seconds.items()}, "peak_memory_bytes": peak,
-        "cite": _entries(recipe)}
+        "recipe": {"name": recipe.name, "yaml": recipe.to_yaml()},
+        "seed": asked.seed,
+        "budget": str(asked.budget),
+        "inputs": [file.name for file in corpus.files],
+        "rejects": dict(rejects),
+        "warnings": run.warnings,
+        "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
+        "peak_memory_bytes": peak,
+        "cite": _entries(recipe),
+    }
     write_json(run.result / "summary.json", summary)
 
 
 def _entries(recipe: SelectRecipe) -> list[str]:
     return [cite([key], REFERENCES) for key in recipe.references()]
-
-

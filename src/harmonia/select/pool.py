@@ -51,38 +51,67 @@ class Pool:
         return len(self.keys)
 
     @classmethod
-    def from_arrays(cls, features: Matrix | None = None, *, quality: np.ndarray | Mapping[str, np.ndarray] | None = None,
-                    sources: np.ndarray | list[str] | None = None, tokens: np.ndarray | None = None,
-                    texts: list[str] | None = None, ids: list[str] | None = None) -> Pool:
+    def from_arrays(
+        cls,
+        features: Matrix | None = None,
+        *,
+        quality: np.ndarray | Mapping[str, np.ndarray] | None = None,
+        sources: np.ndarray | list[str] | None = None,
+        tokens: np.ndarray | None = None,
+        texts: list[str] | None = None,
+        ids: list[str] | None = None,
+    ) -> Pool:
         """Build a pool from plain arrays; whatever is left out gets a neutral value.
 
         >>> pool = Pool.from_arrays(np.eye(3), quality=np.array([.1, .2, .3]))
         >>> len(pool), pool.source_names
         (3, ['all'])
         """
-        given = [x for x in (features.shape[0] if features is not None else None,
-                             len(texts) if texts is not None else None, len(ids) if ids is not None else None,
-                             len(sources) if sources is not None else None,
-                             len(quality) if isinstance(quality, np.ndarray) else None,
-                             *(len(q) for q in (quality.values() if isinstance(quality, Mapping) else ()))) if x is not None]
+        given = [
+            x
+            for x in (
+                features.shape[0] if features is not None else None,
+                len(texts) if texts is not None else None,
+                len(ids) if ids is not None else None,
+                len(sources) if sources is not None else None,
+                len(quality) if isinstance(quality, np.ndarray) else None,
+                *(len(q) for q in (quality.values() if isinstance(quality, Mapping) else ())),
+            )
+            if x is not None
+        ]
         if not given or min(given) != max(given):
-            raise InputError(f"features, quality, sources, texts and ids must have one entry per document; lengths are {given}")
+            raise InputError(
+                f"features, quality, sources, texts and ids must have one entry per document; lengths are {given}"
+            )
         n = given[0]
         # without ids the row is the identity: of equal rows the lowest goes first
         keys = stable_hash(ids) if ids is not None else np.arange(n, dtype=np.uint64)
-        names, codes = np.unique(np.asarray(sources), return_inverse=True) if sources is not None else (np.array(["all"]), np.zeros(n))
+        names, codes = (
+            np.unique(np.asarray(sources), return_inverse=True)
+            if sources is not None
+            else (np.array(["all"]), np.zeros(n))
+        )
         scores = {"quality": quality} if isinstance(quality, np.ndarray) else dict(quality or {})
         blocks: TextBlocks | None = None
         if texts is not None:
+
             def blocks() -> Iterator[tuple[slice, list[str]]]:
                 for start in range(0, n, 1024):
-                    yield slice(start, min(start + 1024, n)), texts[start:start + 1024]
+                    yield slice(start, min(start + 1024, n)), texts[start : start + 1024]
+
         lengths = np.array([len(t.encode()) for t in texts]) if texts is not None else np.zeros(n)
         tokens = tokens if tokens is not None else np.maximum(lengths // 4, 1)
-        return cls(keys=keys, sources=codes.astype(np.int32), source_names=[str(s) for s in names],
-                   tokens=np.asarray(tokens, np.int64), lengths=lengths.astype(np.int64),
-                   quality={k: np.asarray(v, np.float64) for k, v in scores.items()},
-                   features=features, texts=blocks, name_of=ids.__getitem__ if ids is not None else str)
+        return cls(
+            keys=keys,
+            sources=codes.astype(np.int32),
+            source_names=[str(s) for s in names],
+            tokens=np.asarray(tokens, np.int64),
+            lengths=lengths.astype(np.int64),
+            quality={k: np.asarray(v, np.float64) for k, v in scores.items()},
+            features=features,
+            texts=blocks,
+            name_of=ids.__getitem__ if ids is not None else str,
+        )
 
     def need_features(self, what: str) -> Matrix:
         """Return the features.
@@ -103,8 +132,10 @@ class Pool:
     def need_encoder(self, what: str) -> Encoder:
         """Build and return the encoder of the features, or raise InputError."""
         if self.encoder is None:
-            raise InputError(f"{what} compares the pool with other texts and needs features that can encode them; "
-                             "choose some with --set features=hashing")
+            raise InputError(
+                f"{what} compares the pool with other texts and needs features that can encode them; "
+                "choose some with --set features=hashing"
+            )
         return self.encoder()
 
     def need_quality(self, column: str | None, what: str) -> np.ndarray:
@@ -115,14 +146,18 @@ class Pool:
         """
         if column is None:
             if len(self.quality) != 1:
-                raise InputError(f"{what} needs one quality column; name it with --quality-column"
-                                 + (f" or {what}.column (there are: {', '.join(sorted(self.quality))})" if self.quality else ""))
+                raise InputError(
+                    f"{what} needs one quality column; name it with --quality-column"
+                    + (f" or {what}.column (there are: {', '.join(sorted(self.quality))})" if self.quality else "")
+                )
             column = next(iter(self.quality))
         if column not in self.quality:
             raise InputError(f"no quality column {column!r}{suggest(column, self.quality)}")
         values = self.quality[column]
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
-            raise InputError(f"quality column {column!r} is not finite at document {self.name_of(int(bad[0]))!r} "
-                             f"({len(bad)} of {len(values)}); fill or drop these rows")
+            raise InputError(
+                f"quality column {column!r} is not finite at document {self.name_of(int(bad[0]))!r} "
+                f"({len(bad)} of {len(values)}); fill or drop these rows"
+            )
         return values

@@ -11,7 +11,7 @@ from harmonia.select.solver import AnySolver
 
 
 class SelectRecipe(Recipe):
-    """Which documents to train on: documents become vectors, an objective says what a good set is, a solver finds it."""
+    """Documents become vectors, an objective says what makes a set of them good, a solver finds it."""
 
     stage: ClassVar[str] = "select"
 

@@ -85,7 +85,7 @@ def classifier() -> SelectRecipe:
 
 @BOOK.add()
 def qurating() -> SelectRecipe:
-    """QuRating: sample with probabilities softmax(quality / 2), so that good but less than best documents have a part."""
+    """QuRating: draw with probabilities softmax(quality / 2), so that good but not the best documents have a part."""
     return SelectRecipe(features=NoFeatures(), objective=Quality(), solver=Gumbel(temperature=2.0))
 
 
@@ -106,7 +106,7 @@ def dsir() -> SelectRecipe:
 
 @BOOK.add()
 def heuristic_cls() -> SelectRecipe:
-    """Heuristic classification of GPT-3: keep what a classifier finds like ``objective.positive``, with Pareto noise."""
+    """GPT-3's heuristic classification: keep what looks like ``objective.positive``, with Pareto noise."""
     return SelectRecipe(features=NoFeatures(), objective=HeuristicClassifier(), solver=Threshold())
 
 
@@ -124,7 +124,7 @@ def d4() -> SelectRecipe:
 
 @BOOK.add()
 def prototypes() -> SelectRecipe:
-    """The documents farthest from the centroid of their cluster ("hard"); ``objective.prefer=easy`` takes the nearest."""
+    """The documents farthest from the centroid of their cluster; ``objective.prefer=easy`` takes the nearest."""
     return SelectRecipe(features=Hashing(), objective=Prototypes(), solver=TopN())
 
 
@@ -169,22 +169,23 @@ def disf() -> SelectRecipe:
     """DiSF as its authors run it: the correlation matrix of each batch's picks is driven towards the identity.
 
     It degenerates on some pools (tight groups and near-duplicates are rewarded, pick 2 hangs on eps); ``disf-unit``
-    is what we recommend. Features are ours (the paper: Contriever), batches are drawn at random (the paper: file order).
+    is what we recommend. Features are ours (the paper: Contriever) and batches random (the paper: file order).
     """
-    return SelectRecipe(features=Hashing(), objective=Decorrelation(normalise="per_set"),
-                        solver=Greedy(batch=1024, first="random"))
+    return SelectRecipe(
+        features=Hashing(), objective=Decorrelation(normalise="per_set"), solver=Greedy(batch=1024, first="random")
+    )
 
 
 @BOOK.add(aliases=("disf-fast",))
 def disf_unit() -> SelectRecipe:
     """DiSF with rows of unit length around the pool's mean: picks that point in different directions."""
-    return SelectRecipe(features=Hashing(), objective=Decorrelation(normalise="pool_unit"),
-                        solver=Greedy(batch=1024, first="random"))
+    return SelectRecipe(
+        features=Hashing(), objective=Decorrelation(normalise="pool_unit"), solver=Greedy(batch=1024, first="random")
+    )
 
 
 def _joint() -> Weighted:
-    return Weighted(terms=(Term(weight=0.3, objective=Quality(scale="rank")),
-                           Term(weight=0.7, objective=Pairwise())))
+    return Weighted(terms=(Term(weight=0.3, objective=Quality(scale="rank")), Term(weight=0.7, objective=Pairwise())))
 
 
 @BOOK.add()
@@ -194,12 +195,14 @@ def datamask() -> SelectRecipe:
     Drops the 40 % of lowest quality first. Learning rate, number of steps and the scale of scores are not in the paper;
     ours are ranks of quality, a first step of 1 nat and cosine decay. ``frank-wolfe`` solves the same objective better.
     """
-    return SelectRecipe(features=Hashing(), objective=_joint(), solver=MaskPolicyGradient(keep=0.6, init="quality", step=1.0))
+    return SelectRecipe(
+        features=Hashing(), objective=_joint(), solver=MaskPolicyGradient(keep=0.6, init="quality", step=1.0)
+    )
 
 
 @BOOK.add()
 def frank_wolfe() -> SelectRecipe:
-    """The objective of DATAMASK by Frank-Wolfe on its concave relaxation, with a certificate of how far from the best."""
+    """DATAMASK's objective by Frank-Wolfe on its concave relaxation, with a certified distance from the best."""
     return SelectRecipe(features=Hashing(), objective=_joint(), solver=FrankWolfe())
 
 
@@ -209,15 +212,17 @@ def ntk_selector() -> SelectRecipe:
 
     Needs ``features.model`` and ``features.target``. It keeps the four-fold of a 5 % budget in the first stage.
     """
-    return SelectRecipe(features=PseudoNTK(), objective=MeanAlignment(),
-                        solver=TwoStage(prefilter=KnnVote(), keep="20%", solver=TopN()))
+    return SelectRecipe(
+        features=PseudoNTK(), objective=MeanAlignment(), solver=TwoStage(prefilter=KnnVote(), keep="20%", solver=TopN())
+    )
 
 
 @BOOK.add()
 def ntk_selector_probe() -> SelectRecipe:
     """NTK-Selector with random output probes, whose score does not depend on the gauge of the head; recommended."""
-    return SelectRecipe(features=ProbeNTK(), objective=MeanAlignment(),
-                        solver=TwoStage(prefilter=KnnVote(), keep="20%", solver=TopN()))
+    return SelectRecipe(
+        features=ProbeNTK(), objective=MeanAlignment(), solver=TwoStage(prefilter=KnnVote(), keep="20%", solver=TopN())
+    )
 
 
 @BOOK.add()

@@ -47,11 +47,12 @@ class Finished:
         self.recipe = recipe
         own = load_index(self.run, self._own_texts)
         if not isinstance(recipe.features, NoFeatures):
-            own = replace(own, features=open_features(recipe.features, self.run),
-                          encoder=encoder_of(recipe.features, self.run))
+            own = replace(
+                own, features=open_features(recipe.features, self.run), encoder=encoder_of(recipe.features, self.run)
+            )
         continues = self.run.request.get("continues")
         self._earlier = Finished(continues["run"]) if continues else None
-        self.pool = joined(self._earlier.pool, own) if self._earlier else own
+        self.pool: Pool = joined(self._earlier.pool, own) if self._earlier else own
         ids = pq.read_table(self.run.result / "picks.parquet", columns=["id"]).column("id").to_pylist()
         self.rows = self.rows_of(ids)
 
@@ -72,7 +73,9 @@ class Finished:
 
     def context(self) -> Context:
         """Return the context it was run in."""
-        return Context(seed=self.run.request["seed"], dtype=np.dtype(self.run.request["dtype"]).type, keep=self.run.keep)
+        return Context(
+            seed=self.run.request["seed"], dtype=np.dtype(self.run.request["dtype"]).type, keep=self.run.keep
+        )
 
     def corpus(self) -> Corpus:
         """Open its documents again.
@@ -83,8 +86,7 @@ class Finished:
         paths = self.run.request["paths"]
         if paths is None:
             raise InputError(f"{self.run.folder}: its documents were given in memory and cannot be read again")
-        columns = {k: tuple(v) if isinstance(v, list) else v for k, v in self.run.request["columns"].items()}
-        return Corpus.open(paths, Columns(**columns), on_bad=self.run.request["on_bad"])
+        return Corpus.open(paths, Columns.from_record(self.run.request["columns"]), on_bad=self.run.request["on_bad"])
 
     def read_texts(self, rows: np.ndarray) -> list[str]:
         """Return the texts of some rows of the pool, read again from the documents."""
@@ -106,13 +108,17 @@ def joined(first: Pool, second: Pool) -> Pool:
     both = np.intersect1d(first.keys, second.keys)
     if len(both):
         row = int(np.flatnonzero(second.keys == both[0])[0])
-        raise InputError(f"document {second.name_of(row)!r} is in the earlier selection's pool already "
-                         f"({len(both)} such documents); give only new files")
+        raise InputError(
+            f"document {second.name_of(row)!r} is in the earlier selection's pool already "
+            f"({len(both)} such documents); give only new files"
+        )
     if sorted(first.quality) != sorted(second.quality):
         raise InputError(f"quality columns differ: {sorted(first.quality)} before, {sorted(second.quality)} now")
     if (first.features is None) != (second.features is None) or (
-            first.features is not None and second.features is not None
-            and first.features.shape[1] != second.features.shape[1]):
+        first.features is not None
+        and second.features is not None
+        and first.features.shape[1] != second.features.shape[1]
+    ):
         raise InputError("the feature vectors of the new files have another dimension than those before")
     names = sorted({*first.source_names, *second.source_names})
     codes = [np.array([names.index(s) for s in pool.source_names], np.int32)[pool.sources] for pool in (first, second)]
@@ -127,14 +133,22 @@ def joined(first: Pool, second: Pool) -> Pool:
     if first.features is not None and second.features is not None:
         features = Rows([*_shards(first.features), *_shards(second.features)])
     return replace(
-        second, keys=np.concatenate([first.keys, second.keys]), sources=np.concatenate(codes), source_names=names,
-        tokens=np.concatenate([first.tokens, second.tokens]), lengths=np.concatenate([first.lengths, second.lengths]),
+        second,
+        keys=np.concatenate([first.keys, second.keys]),
+        sources=np.concatenate(codes),
+        source_names=names,
+        tokens=np.concatenate([first.tokens, second.tokens]),
+        lengths=np.concatenate([first.lengths, second.lengths]),
         quality={q: np.concatenate([first.quality[q], second.quality[q]]) for q in first.quality},
-        features=features, texts=texts, name_of=lambda row: first.name_of(row) if row < n else second.name_of(row - n))
+        features=features,
+        texts=texts,
+        name_of=lambda row: first.name_of(row) if row < n else second.name_of(row - n),
+    )
 
 
 def either_reader(first: TextReader, n: int, second: TextReader) -> TextReader:
     """Return a reader of two pools end to end, the first of ``n`` documents."""
+
     def read(rows: np.ndarray) -> list[str]:
         rows = np.asarray(rows)
         texts = np.empty(len(rows), object)

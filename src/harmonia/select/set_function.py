@@ -154,15 +154,18 @@ class WeightedClimb:
         self.incremental = all(c.incremental for c in climbs)
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
-        return sum((w * c.gains(rows) for w, c in zip(self.weights, self.climbs, strict=True)),
-                   start=np.zeros(self.size if rows is None else len(rows)))
+        return sum(
+            (w * c.gains(rows) for w, c in zip(self.weights, self.climbs, strict=True)),
+            start=np.zeros(self.size if rows is None else len(rows)),
+        )
 
     def term_gains(self, row: int) -> list[float]:
         """Return the unweighted gain of one row under each term."""
         gains: list[float] = []
         for climb in self.climbs:
-            gains += (climb.term_gains(row) if isinstance(climb, WeightedClimb)
-                      else [float(climb.gains(np.array([row]))[0])])
+            gains += (
+                climb.term_gains(row) if isinstance(climb, WeightedClimb) else [float(climb.gains(np.array([row]))[0])]
+            )
         return gains
 
     def add(self, row: int) -> None:
@@ -185,16 +188,21 @@ class WeightedSum(SetFunction):
         self.names = tuple(names)
 
     def addends(self) -> list[tuple[float, SetFunction]]:
-        return [(weight * inner, addend) for weight, term in zip(self.weights, self.terms, strict=True)
-                for inner, addend in term.addends()]
+        return [
+            (weight * inner, addend)
+            for weight, term in zip(self.weights, self.terms, strict=True)
+            for inner, addend in term.addends()
+        ]
 
     def scores(self) -> np.ndarray | None:
         parts = [scores for term in self.terms if (scores := term.scores()) is not None]
         if len(parts) < len(self.terms):
             return None
         # weight 0 must not turn an excluded document (-inf) into nan
-        return sum((np.where(np.isneginf(p), -np.inf, w * p) for w, p in zip(self.weights, parts, strict=True)),
-                   start=np.zeros(self.n))
+        return sum(
+            (np.where(np.isneginf(p), -np.inf, w * p) for w, p in zip(self.weights, parts, strict=True)),
+            start=np.zeros(self.n),
+        )
 
     def climb(self, rows: np.ndarray | None, size: int) -> WeightedClimb:
         return WeightedClimb(self.weights, [term.climb(rows, size) for term in self.terms])
@@ -203,8 +211,10 @@ class WeightedSum(SetFunction):
         return _WeightedRelaxation(self.weights, [term.relax(size) for term in self.terms])
 
     def evaluate(self, sets: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        return sum((w * t.evaluate(sets, rows) for w, t in zip(self.weights, self.terms, strict=True)),
-                   start=np.zeros(len(sets)))
+        return sum(
+            (w * t.evaluate(sets, rows) for w, t in zip(self.weights, self.terms, strict=True)),
+            start=np.zeros(len(sets)),
+        )
 
 
 class _WeightedRelaxation:

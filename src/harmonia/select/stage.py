@@ -27,8 +27,9 @@ class SelectTrial:
         from harmonia.select.engine import select
 
         assert isinstance(recipe, SelectRecipe)
-        result = select(data, recipe, budget=self.budget, seed=seed, out=out, resume=resume, workers=1,
-                        quality_column="quality")
+        result = select(
+            data, recipe, budget=self.budget, seed=seed, out=out, resume=resume, workers=1, quality_column="quality"
+        )
         picks = result.picks
         return {name: picks[name].to_numpy() for name in picks.columns if name != "text"}
 
@@ -38,9 +39,17 @@ class SelectTrial:
     def limits(self, recipe: Recipe) -> Iterator[tuple[str, Recipe, Recipe]]:
         assert isinstance(recipe, SelectRecipe)
         if isinstance(recipe.solver, Gumbel) and not isinstance(recipe.objective, Constant):
-            yield "temperature-0", recipe.with_settings(["solver.temperature=0"]), recipe.with_settings(["solver=top-n"])
+            yield (
+                "temperature-0",
+                recipe.with_settings(["solver.temperature=0"]),
+                recipe.with_settings(["solver=top-n"]),
+            )
         if isinstance(recipe.solver, Greedy) and recipe.solver.batch != "all":
-            yield "one-batch", recipe.with_settings(["solver.batch=1000000"]), recipe.with_settings(["solver.batch=all"])
+            yield (
+                "one-batch",
+                recipe.with_settings(["solver.batch=1000000"]),
+                recipe.with_settings(["solver.batch=all"]),
+            )
         if isinstance(recipe.objective, Weighted) and isinstance(recipe.solver, FrankWolfe):
             first = recipe.objective.terms[0].objective
             alone = recipe.model_copy(update={"objective": first, "solver": TopN()})
@@ -49,11 +58,20 @@ class SelectTrial:
     def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
         yield "nothing", [], "document"
         yield "text-missing", [*data[:-1], {**data[-1], "text": None}], "text"
-        yield "text-not-a-string", [{**data[0], "text": ["a"]}, *({**row, "text": [row["text"]]} for row in data[1:])], "text"
+        yield (
+            "text-not-a-string",
+            [{**data[0], "text": ["a"]}, *({**row, "text": [row["text"]]} for row in data[1:])],
+            "text",
+        )
         yield "quality-not-a-number", [*data[:-1], {**data[-1], "quality": float("nan")}], "quality"
         yield "duplicate-ids", [*data, data[0]], str(data[0]["id"])
-        yield "fewer-documents-than-the-budget", data[:self.budget - 1], "budget"
+        yield "fewer-documents-than-the-budget", data[: self.budget - 1], "budget"
 
 
-STAGE = Stage(name="select", question="Which documents are worth training on?", book=BOOK, references=REFERENCES,
-              trial=SelectTrial())
+STAGE = Stage(
+    name="select",
+    question="Which documents are worth training on?",
+    book=BOOK,
+    references=REFERENCES,
+    trial=SelectTrial(),
+)

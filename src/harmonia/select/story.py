@@ -35,9 +35,13 @@ def tell(folder: str | Path, document: str) -> dict[str, Any]:
     found = Finished(folder)
     pool, row = found.pool, int(found.rows_of([document])[0])
     story: dict[str, Any] = {
-        "id": document, "source": pool.source_names[pool.sources[row]], "tokens": int(pool.tokens[row]),
+        "id": document,
+        "source": pool.source_names[pool.sources[row]],
+        "tokens": int(pool.tokens[row]),
         "quality": {name: float(values[row]) for name, values in pool.quality.items()},
-        "picks": len(found.rows), "nearest_pick": _nearest(pool, found.rows, row)}
+        "picks": len(found.rows),
+        "nearest_pick": _nearest(pool, found.rows, row),
+    }
     place = np.flatnonzero(found.rows == row)
     story |= _of_a_pick(found, int(place[0])) if len(place) else _of_one_left(found, row)
     return story
@@ -47,9 +51,14 @@ def _of_a_pick(found: Finished, rank: int) -> dict[str, Any]:
     table = pq.read_table(found.run.result / "picks.parquet").slice(rank, 1)
     names = table.column_names
     record = table.to_pylist()[0]
-    terms = {name: record[name] for name in names[names.index("score") + 1:names.index("source")]}
-    return {"picked": True, "rank": rank, "score": record["score"], "terms": terms,
-            "because": f"taken as number {rank + 1} of {len(found.rows)}, with a score of {record['score']:.6g}"}
+    terms = {name: record[name] for name in names[names.index("score") + 1 : names.index("source")]}
+    return {
+        "picked": True,
+        "rank": rank,
+        "score": record["score"],
+        "terms": terms,
+        "because": f"taken as number {rank + 1} of {len(found.rows)}, with a score of {record['score']:.6g}",
+    }
 
 
 def _of_one_left(found: Finished, row: int) -> dict[str, Any]:
@@ -59,17 +68,28 @@ def _of_one_left(found: Finished, row: int) -> dict[str, Any]:
     if scores is not None:
         gain = float(scores[row])
         if np.isneginf(gain):
-            return {"picked": False, "gain": None, "because": "left: the objective excludes it "
-                    f"({found.recipe.objective.kind_name()})"}
-        return {"picked": False, "gain": gain, "last_score": last,
-                "because": f"left: its score of {gain:.6g} was not among the best {len(found.rows)} that "
-                           f"{found.recipe.solver.kind_name()} took (the last one has {last:.6g})"}
+            return {
+                "picked": False,
+                "gain": None,
+                "because": f"left: the objective excludes it ({found.recipe.objective.kind_name()})",
+            }
+        return {
+            "picked": False,
+            "gain": gain,
+            "last_score": last,
+            "because": f"left: its score of {gain:.6g} was not among the best {len(found.rows)} that "
+            f"{found.recipe.solver.kind_name()} took (the last one has {last:.6g})",
+        }
     climb = function.climb(np.append(found.rows, row), len(found.rows))
     for place in range(len(found.rows)):
         climb.add(place)
     gain = float(climb.gains(np.array([len(found.rows)]))[0])
-    return {"picked": False, "gain": gain, "last_score": last,
-            "because": f"left: it would now add {gain:.6g}; the last document taken added {last:.6g} when it was taken"}
+    return {
+        "picked": False,
+        "gain": gain,
+        "last_score": last,
+        "because": f"left: it would now add {gain:.6g}; the last document taken added {last:.6g} when it was taken",
+    }
 
 
 def _nearest(pool: Pool, picks: np.ndarray, row: int) -> dict[str, Any] | None:
@@ -84,4 +104,3 @@ def _nearest(pool: Pool, picks: np.ndarray, row: int) -> dict[str, Any] | None:
         if cosines.max() > best:
             best, at = float(cosines.max()), rows.start + int(cosines.argmax())
     return {"id": pool.name_of(int(others[at])), "rank": int(np.flatnonzero(picks == others[at])[0]), "cosine": best}
-

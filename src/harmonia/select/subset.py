@@ -48,10 +48,17 @@ def subpool(pool: Pool, rows: np.ndarray) -> Pool:
             if start < stop:
                 yield slice(int(start), int(stop)), [words[row - block.start] for row in rows[start:stop]]
 
-    return replace(pool, keys=pool.keys[rows], sources=pool.sources[rows], tokens=pool.tokens[rows],
-                   lengths=pool.lengths[rows], quality={name: values[rows] for name, values in pool.quality.items()},
-                   features=None if features is None else rows_of(features, rows),
-                   texts=None if texts is None else some_texts, name_of=lambda row: pool.name_of(int(rows[row])))
+    return replace(
+        pool,
+        keys=pool.keys[rows],
+        sources=pool.sources[rows],
+        tokens=pool.tokens[rows],
+        lengths=pool.lengths[rows],
+        quality={name: values[rows] for name, values in pool.quality.items()},
+        features=None if features is None else rows_of(features, rows),
+        texts=None if texts is None else some_texts,
+        name_of=lambda row: pool.name_of(int(rows[row])),
+    )
 
 
 class Restricted(SetFunction):

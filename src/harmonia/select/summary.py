@@ -75,13 +75,16 @@ def summarise(pool: Pool, picks: Picks, read_texts: ReadTexts, context: Context)
     spectrum, axes = _spectrum(pool, picks.rows, context)
     length = _length(pool, taken)
     summary = {
-        "documents": len(pool), "tokens": int(pool.tokens.sum()),
+        "documents": len(pool),
+        "tokens": int(pool.tokens.sum()),
         "picked": {"documents": len(picks.rows), "tokens": int(pool.tokens[picks.rows].sum())},
         "sources": _sources(pool, picks.rows),
         "features": None if pool.features is None else {"dimension": int(pool.features.shape[1])},
-        "spectrum": spectrum, "length": length,
+        "spectrum": spectrum,
+        "length": length,
         "quality": {name: _distribution(values, taken, _even_edges(values)) for name, values in pool.quality.items()},
-        "gains": _gains(picks), "suggested_budget": _suggested_budget(picks),
+        "gains": _gains(picks),
+        "suggested_budget": _suggested_budget(picks),
         **_redundant(pool, taken, read_texts, context),
         "facts": {name: float(value) if np.isfinite(value) else None for name, value in picks.facts.items()},
     }
@@ -97,14 +100,18 @@ def warnings(summary: dict[str, Any]) -> list[str]:
     if (length := summary["length"]) and length["mean_picks"] is not None and length["mean_pool"]:
         times = length["mean_picks"] / length["mean_pool"]
         if not 1 / BIAS <= times <= BIAS:
-            found.append(f"length bias: a pick has on average {times:.2f} times the bytes of a document of the pool "
-                         f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps "
-                         "the cost fixed")
+            found.append(
+                f"length bias: a pick has on average {times:.2f} times the bytes of a document of the pool "
+                f"({length['mean_picks']:,.0f} against {length['mean_pool']:,.0f}); a budget in tokens keeps "
+                "the cost fixed"
+            )
     if spectrum := summary["spectrum"]:
         picks, random = spectrum["effective_rank"]["picks"], spectrum["effective_rank"]["random"]
         if picks is not None and random and picks < COLLAPSE * random:
-            found.append(f"dimensional collapse: the picks have effective rank {picks:.1f}, a random set of the same "
-                         f"size {random:.1f}; an objective that rewards diversity avoids this")
+            found.append(
+                f"dimensional collapse: the picks have effective rank {picks:.1f}, a random set of the same "
+                f"size {random:.1f}; an objective that rewards diversity avoids this"
+            )
     return found
 
 
@@ -117,10 +124,16 @@ def _sources(pool: Pool, rows: np.ndarray) -> list[dict[str, Any]]:
         return totals.tolist()
 
     chosen = pool.sources[rows]
-    columns = (add_up(np.ones(len(pool), np.int64), pool.sources), add_up(pool.tokens, pool.sources),
-               add_up(np.ones(len(rows), np.int64), chosen), add_up(pool.tokens[rows], chosen))
-    return [{"source": name, "documents": n, "tokens": t, "picked_documents": pn, "picked_tokens": pt}
-            for name, n, t, pn, pt in zip(pool.source_names, *columns, strict=True)]
+    columns = (
+        add_up(np.ones(len(pool), np.int64), pool.sources),
+        add_up(pool.tokens, pool.sources),
+        add_up(np.ones(len(rows), np.int64), chosen),
+        add_up(pool.tokens[rows], chosen),
+    )
+    return [
+        {"source": name, "documents": n, "tokens": t, "picked_documents": pn, "picked_tokens": pt}
+        for name, n, t, pn, pt in zip(pool.source_names, *columns, strict=True)
+    ]
 
 
 def rows_to_scan(dimension: int) -> int:
@@ -133,7 +146,7 @@ def scatter_of(features: Matrix, rows: np.ndarray, block: int = 8192) -> Scatter
     rows = np.sort(rows)
     scatter = Scatter(features.shape[1])
     for start in range(0, len(rows), block):
-        scatter.add(features[rows[start:start + block]])
+        scatter.add(features[rows[start : start + block]])
     return scatter
 
 
@@ -142,9 +155,11 @@ def _spectrum(pool: Pool, rows: np.ndarray, context: Context) -> tuple[dict[str,
     if pool.features is None or len(pool) < 2:
         return None, None
     most = rows_to_scan(pool.features.shape[1])
-    sets = {"pool": keyed_sample(pool.keys, most, context.seed, "summary", "pool"),
-            "picks": rows[keyed_sample(pool.keys[rows], most, context.seed, "summary", "picks")],
-            "random": keyed_sample(pool.keys, min(len(rows), most), context.seed, "summary", "random")}
+    sets = {
+        "pool": keyed_sample(pool.keys, most, context.seed, "summary", "pool"),
+        "picks": rows[keyed_sample(pool.keys[rows], most, context.seed, "summary", "picks")],
+        "random": keyed_sample(pool.keys, min(len(rows), most), context.seed, "summary", "random"),
+    }
     record: dict[str, Any] = {"effective_rank": {}, "participation_ratio": {}, "sampled": {}}
     axes = None
     for name, members in sets.items():
@@ -213,15 +228,27 @@ def _redundant(pool: Pool, taken: np.ndarray, read_texts: ReadTexts, context: Co
     if pool.features is None:
         return {"redundant": [], "compared": 0}
     picked = np.flatnonzero(taken)
-    rows = np.union1d(keyed_sample(pool.keys, COMPARED, context.seed, "summary", "redundant"),
-                      picked[keyed_sample(pool.keys[picked], COMPARED, context.seed, "summary", "redundant")])
+    rows = np.union1d(
+        keyed_sample(pool.keys, COMPARED, context.seed, "summary", "redundant"),
+        picked[keyed_sample(pool.keys[picked], COMPARED, context.seed, "summary", "redundant")],
+    )
     groups = duplicate_groups(pool.features[rows], np.zeros(len(rows), np.int64), NEAR)[:GROUPS]
     members = [rows[group.rows] for group in groups]
     texts = read_texts(np.array([group[0] for group in members], np.int64)) if members else []
-    return {"compared": len(rows), "redundant": [
-        {"ids": [pool.name_of(int(row)) for row in group[:5]], "source": _sources_of(pool, group), "size": len(group),
-         "similarity": found.similarity, "picked": int(taken[group].sum()), "excerpt": text[:EXCERPT]}
-        for group, found, text in zip(members, groups, texts, strict=True)]}
+    return {
+        "compared": len(rows),
+        "redundant": [
+            {
+                "ids": [pool.name_of(int(row)) for row in group[:5]],
+                "source": _sources_of(pool, group),
+                "size": len(group),
+                "similarity": found.similarity,
+                "picked": int(taken[group].sum()),
+                "excerpt": text[:EXCERPT],
+            }
+            for group, found, text in zip(members, groups, texts, strict=True)
+        ],
+    }
 
 
 def _sources_of(pool: Pool, rows: np.ndarray) -> str:
@@ -241,16 +268,20 @@ def _sample(pool: Pool, picks: Picks, axes: Axes | None, read_texts: ReadTexts, 
     place = np.full((len(rows), 2), np.nan)
     if axes is not None and pool.features is not None:
         mean, vectors = axes
-        place[:, :vectors.shape[1]] = (np.asarray(pool.features[rows], np.float64) - mean) @ vectors
-        place[:, vectors.shape[1]:] = 0.0
+        place[:, : vectors.shape[1]] = (np.asarray(pool.features[rows], np.float64) - mean) @ vectors
+        place[:, vectors.shape[1] :] = 0.0
     quality = next(iter(pool.quality.values()), np.full(len(pool), np.nan))[rows]
     chosen = rank[rows] >= 0
-    return pa.table({
-        "id": pa.array([pool.name_of(int(row)) for row in rows], pa.string()),
-        "source": pa.array([pool.source_names[s] for s in pool.sources[rows]], pa.string()),
-        "picked": pa.array(chosen, pa.bool_()), "rank": pa.array(rank[rows], pa.int64(), mask=~chosen),
-        "x": pa.array(place[:, 0], pa.float64(), mask=~np.isfinite(place[:, 0])),
-        "y": pa.array(place[:, 1], pa.float64(), mask=~np.isfinite(place[:, 1])),
-        "length": pa.array(pool.lengths[rows], pa.int64()),
-        "quality": pa.array(quality, pa.float64(), mask=~np.isfinite(quality)),
-        "excerpt": pa.array([text[:EXCERPT] for text in read_texts(rows)], pa.string())})
+    return pa.table(
+        {
+            "id": pa.array([pool.name_of(int(row)) for row in rows], pa.string()),
+            "source": pa.array([pool.source_names[s] for s in pool.sources[rows]], pa.string()),
+            "picked": pa.array(chosen, pa.bool_()),
+            "rank": pa.array(rank[rows], pa.int64(), mask=~chosen),
+            "x": pa.array(place[:, 0], pa.float64(), mask=~np.isfinite(place[:, 0])),
+            "y": pa.array(place[:, 1], pa.float64(), mask=~np.isfinite(place[:, 1])),
+            "length": pa.array(pool.lengths[rows], pa.int64()),
+            "quality": pa.array(quality, pa.float64(), mask=~np.isfinite(quality)),
+            "excerpt": pa.array([text[:EXCERPT] for text in read_texts(rows)], pa.string()),
+        }
+    )

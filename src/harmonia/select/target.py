@@ -35,9 +35,15 @@ def warn_of_overlap(targets: list[str], pool: Pool, context: Context, what: str)
     if pool.texts is None:
         return
     wanted = stable_hash(targets)
-    rows = np.concatenate([np.zeros(0, np.int64), *(
-        np.flatnonzero(np.isin(stable_hash(texts), wanted)) + block.start for block, texts in pool.texts())])
+    rows = np.concatenate(
+        [
+            np.zeros(0, np.int64),
+            *(np.flatnonzero(np.isin(stable_hash(texts), wanted)) + block.start for block, texts in pool.texts()),
+        ]
+    )
     if len(rows):
         names = ", ".join(repr(pool.name_of(int(row))) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
-        context.warn(f"{what}: {len(rows)} document{'s' * (len(rows) > 1)} of the pool ({names}) "
-                     "are in the target too; drop them if the target is also a test set")
+        context.warn(
+            f"{what}: {len(rows)} document{'s' * (len(rows) > 1)} of the pool ({names}) "
+            "are in the target too; drop them if the target is also a test set"
+        )

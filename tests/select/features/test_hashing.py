@@ -16,7 +16,10 @@ TEXTS = [
     "A cat was sitting on a mat in the garden and looked at a bird.",
     "Quarterly revenue grew by four percent while operating costs fell sharply.",
     "Ежеквартальная выручка выросла на четыре процента.",
-    "日本語の文章です。", "", "x", "word " * 5000,
+    "日本語の文章です。",
+    "",
+    "x",
+    "word " * 5000,
 ]
 
 
@@ -36,7 +39,7 @@ def test_batches_and_order_change_nothing(order, size):
     encode = Hashing(dimension=64, bytes=4).encoder(TEXTS[:3])
     whole = encode(TEXTS)
     texts = [TEXTS[i] for i in order]
-    cut = np.concatenate([encode(texts[i:i + size]) for i in range(0, len(texts), size)])
+    cut = np.concatenate([encode(texts[i : i + size]) for i in range(0, len(texts), size)])
     assert np.array_equal(cut, whole[list(order)])
 
 

@@ -30,8 +30,9 @@ def folder(tmp_path):
 def test_mean_of_token_vectors(folder):
     z = Static(folder=str(folder)).encoder([])(["red green", "red red blue", "", "red"])
     expected = np.array([[0.5, 1, 0], [2 / 3, 0, 4 / 3], [0, 0, 0], [1, 0, 0]])
-    np.testing.assert_allclose(z[[0, 1, 3]], expected[[0, 1, 3]] / np.linalg.norm(expected[[0, 1, 3]], axis=1)[:, None],
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        z[[0, 1, 3]], expected[[0, 1, 3]] / np.linalg.norm(expected[[0, 1, 3]], axis=1)[:, None], atol=1e-6
+    )
     assert not z[2].any() and z.dtype == np.float32
 
 
@@ -89,8 +90,10 @@ def test_more_tokens_than_rows(folder):
         Static(folder=str(folder)).encoder([])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("wordllama") is None and not any(cache_folder().glob("wordllama-*")),
-                    reason="wordllama is neither installed nor in the catalogue's cache")
+@pytest.mark.skipif(
+    importlib.util.find_spec("wordllama") is None and not any(cache_folder().glob("wordllama-*")),
+    reason="wordllama is neither installed nor in the catalogue's cache",
+)
 def test_wordllama_itself():
     z = Static().encoder([])(["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue grew."])
     assert z.shape == (3, 256)

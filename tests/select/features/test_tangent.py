@@ -136,7 +136,7 @@ def test_warm_up_lowers_the_loss_of_the_target_and_moves_the_vectors(tiny_llama)
 
     def loss(encoder):
         examples = encoder.examples(TARGETS)
-        (_, batch), = encoder.tangent.batches(examples)
+        ((_, batch),) = encoder.tangent.batches(examples)
         with torch.no_grad():
             return float(NextTokenLoss(encoder.tangent.readout.model)(batch).mean())
 
@@ -188,8 +188,10 @@ def test_positions():
 
     class Letters:
         def __call__(self, texts, **_):
-            return {"input_ids": [list(map(ord, t)) for t in texts],
-                    "offset_mapping": [[(i, i + 1) for i in range(len(t))] for t in texts]}
+            return {
+                "input_ids": [list(map(ord, t)) for t in texts],
+                "offset_mapping": [[(i, i + 1) for i in range(len(t))] for t in texts],
+            }
 
     text = ["ask: reply"]
     assert examples_of(text, Letters(), "response", ": ", 64)[0].first == 5
@@ -226,7 +228,7 @@ def test_loss_alignment_predicts_the_effect_of_a_step(tiny_gpt2):
     targets, text = encoder.examples(TARGETS), encoder.examples(TEXTS[:1])
     score = encoder.alignment(TARGETS)(TEXTS[:1])[0]
     g = gradient(tangent.fs[0], tangent.theta, next(tangent.singles(text)))
-    (_, batch), = tangent.batches(targets)
+    ((_, batch),) = tangent.batches(targets)
     step = 1e-4
     moved = {name: value - step * g[name] for name, value in tangent.theta.items()}
     with torch.no_grad():
@@ -260,8 +262,17 @@ def test_logits_are_built_when_the_head_is_more_than_a_matrix(tmp_path, tiny_lla
     import transformers
 
     config = transformers.Gemma2Config(
-        vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2, head_dim=8,
-        num_key_value_heads=2, max_position_embeddings=64, final_logit_softcapping=0.05, attn_logit_softcapping=None)
+        vocab_size=40,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        head_dim=8,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        final_logit_softcapping=0.05,
+        attn_logit_softcapping=None,
+    )
     torch.manual_seed(0)
     transformers.Gemma2ForCausalLM(config).save_pretrained(tmp_path)
     transformers.AutoTokenizer.from_pretrained(tiny_llama).save_pretrained(tmp_path)
@@ -272,14 +283,20 @@ def test_logits_are_built_when_the_head_is_more_than_a_matrix(tmp_path, tiny_lla
     assert "more than a matrix" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("fields", "message"), [
-    ({"target_texts": ()}, r"warm up on target texts: name their file with --set features\.target=FILE"),
-    ({"parameters": "nothing_like_this"}, r"no parameter is selected.*features\.parameters"),
-    ({"parameters": "("}, r"features\.parameters='\(' is not a regular expression"),
-    ({"positions": "response", "separator": "=>"}, r"the text 'the cat sat\.' has no response: nothing follows '=>'"),
-    ({"parameters": "wpe", "target_texts": ("",), "score_at": "base"}, "holds no text"),
-    ({"warmup": {"learning_rate": 1e200, "epochs": 9}}, r"diverged.*features\.warmup\.learning_rate"),
-])
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"target_texts": ()}, r"warm up on target texts: name their file with --set features\.target=FILE"),
+        ({"parameters": "nothing_like_this"}, r"no parameter is selected.*features\.parameters"),
+        ({"parameters": "("}, r"features\.parameters='\(' is not a regular expression"),
+        (
+            {"positions": "response", "separator": "=>"},
+            r"the text 'the cat sat\.' has no response: nothing follows '=>'",
+        ),
+        ({"parameters": "wpe", "target_texts": ("",), "score_at": "base"}, "holds no text"),
+        ({"warmup": {"learning_rate": 1e200, "epochs": 9}}, r"diverged.*features\.warmup\.learning_rate"),
+    ],
+)
 def test_refusals(tiny_gpt2, fields, message):
     with pytest.raises(InputError, match=message):
         scores_of(tiny_gpt2, **fields)

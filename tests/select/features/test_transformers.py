@@ -137,6 +137,7 @@ def test_catalogue_names_are_located(monkeypatch, tmp_path, tiny_llama):
 @pytest.mark.skipif(not any(cache_folder().glob("minilm-*")), reason="the catalogue's cache does not hold minilm")
 def test_real_sentence_encoder():
     z = SentenceTransformers().encoder([])(
-        ["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue grew by 4 percent."])
+        ["The cat sat on the mat.", "A cat is sitting on a rug.", "Quarterly revenue grew by 4 percent."]
+    )
     assert z.shape == (3, 384)
     assert z[0] @ z[1] > 0.6 > 0.2 > z[0] @ z[2]

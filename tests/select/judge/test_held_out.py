@@ -33,13 +33,15 @@ def test_the_choice_belongs_to_the_document():
     ids = [f"d{i}" for i in range(40)]
     whole = hold_out(pool_of(40), 0, 3)
     chosen = {ids[i] for i in whole.rows}
-    turned = Pool.from_arrays(texts=[words(i) for i in range(40)][::-1], sources=(["law", "mail"] * 20)[::-1],
-                              ids=ids[::-1])
+    turned = Pool.from_arrays(
+        texts=[words(i) for i in range(40)][::-1], sources=(["law", "mail"] * 20)[::-1], ids=ids[::-1]
+    )
     assert {ids[::-1][i] for i in hold_out(turned, 0, 3).rows} == chosen
     without = next(i for i in range(40) if ids[i] not in chosen)
     rest = [i for i in range(40) if i != without]
-    smaller = Pool.from_arrays(texts=[words(i) for i in rest], sources=[["law", "mail"][i % 2] for i in rest],
-                               ids=[ids[i] for i in rest])
+    smaller = Pool.from_arrays(
+        texts=[words(i) for i in rest], sources=[["law", "mail"][i % 2] for i in rest], ids=[ids[i] for i in rest]
+    )
     assert {ids[rest[i]] for i in hold_out(smaller, 0, 3).rows} == chosen
     assert set(hold_out(pool_of(40), 0, 2).rows) < set(whole.rows)
     assert {ids[i] for i in hold_out(pool_of(40), 1, 3).rows} != chosen

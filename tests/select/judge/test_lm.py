@@ -13,8 +13,19 @@ from harmonia.select.judge.lm import LanguageModel
 
 LAW = [f"section {i}: the court held that clause {i % 7} of the act is void and the appeal fails. " for i in range(60)]
 MAIL = [f"hi bob, shall we meet at {i % 9} for coffee and cake? see you soon, ann {i} " for i in range(60)]
-TINY = LanguageModel(vocab_size=300, width=16, layers=1, heads=2, kv_heads=1, context=16, batch=4, steps=40, warmup=4,
-                     learning_rate=0.02, device="cpu")
+TINY = LanguageModel(
+    vocab_size=300,
+    width=16,
+    layers=1,
+    heads=2,
+    kv_heads=1,
+    context=16,
+    batch=4,
+    steps=40,
+    warmup=4,
+    learning_rate=0.02,
+    device="cpu",
+)
 
 
 @pytest.fixture
@@ -23,8 +34,10 @@ def exam(tmp_path):
 
 
 def test_training_on_a_source_helps_that_source(exam):
-    law, mail, both = (TINY.judge(name, texts, exam)
-                       for name, texts in (("law", LAW[:50]), ("mail", MAIL[:50]), ("both", LAW[:50:2] + MAIL[:50:2])))
+    law, mail, both = (
+        TINY.judge(name, texts, exam)
+        for name, texts in (("law", LAW[:50]), ("mail", MAIL[:50]), ("both", LAW[:50:2] + MAIL[:50:2]))
+    )
     assert law["bpb/law"] < mail["bpb/law"] - 0.5 and mail["bpb/mail"] < law["bpb/mail"] - 0.5
     assert both["bpb/worst"] < min(law["bpb/worst"], mail["bpb/worst"])
     assert both["bpb/mean"] == pytest.approx((both["bpb/law"] + both["bpb/mail"]) / 2)

@@ -49,8 +49,9 @@ def test_examples_are_read_from_files(tmp_path):
 def test_order_of_documents_does_not_matter():
     texts, part = list(LAW + CODE), Classifier(positive_texts=LAW[:5], negative_texts=CODE[:5])
     order = np.random.default_rng(0).permutation(len(texts))
-    np.testing.assert_array_equal(fit(Pool.from_arrays(texts=[texts[i] for i in order]), part),
-                                  fit(Pool.from_arrays(texts=texts), part)[order])
+    np.testing.assert_array_equal(
+        fit(Pool.from_arrays(texts=[texts[i] for i in order]), part), fit(Pool.from_arrays(texts=texts), part)[order]
+    )
 
 
 def test_heuristic_classification_keeps_what_passes_the_noisy_threshold():
@@ -82,12 +83,15 @@ def test_a_larger_alpha_is_stricter_document_by_document():
     assert loose.sum() > strict.sum()
 
 
-@pytest.mark.parametrize(("part", "message"), [
-    (Classifier(), "classifier.positive is empty; name a file"),
-    (HeuristicClassifier(), "heuristic-cls.positive is empty; name a file"),
-    (Classifier(positive_texts=("",)), "classifier.positive: the given list holds no text"),
-    (Classifier(positive_texts=("a",), negative_texts=("a",)), "nothing tells them apart"),
-])
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (Classifier(), "classifier.positive is empty; name a file"),
+        (HeuristicClassifier(), "heuristic-cls.positive is empty; name a file"),
+        (Classifier(positive_texts=("",)), "classifier.positive: the given list holds no text"),
+        (Classifier(positive_texts=("a",), negative_texts=("a",)), "nothing tells them apart"),
+    ],
+)
 def test_bad_examples_are_named(part, message):
     with pytest.raises(InputError, match=message):
         fit(Pool.from_arrays(texts=["x y", "z"]), part)

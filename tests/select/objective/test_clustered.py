@@ -26,7 +26,7 @@ def gaussian(n=200, d=16, seed=0):
 
 
 def chain():
-    gram = np.array([[1, .97, .89], [.97, 1, .97], [.89, .97, 1]])
+    gram = np.array([[1, 0.97, 0.89], [0.97, 1, 0.97], [0.89, 0.97, 1]])
     return np.linalg.cholesky(gram)
 
 
@@ -76,8 +76,8 @@ def test_injected_copies_are_removed_and_one_of_each_stays(order, rule):
 
 
 def test_hard_order_keeps_the_farther_of_two_near_documents():
-    centre = np.array([1., 0, 0])
-    x = np.array([[1, .1, 0], [1, .2, 0], [1, -.4, .1], [1, 0, -.4]]) * 1.0
+    centre = np.array([1.0, 0, 0])
+    x = np.array([[1, 0.1, 0], [1, 0.2, 0], [1, -0.4, 0.1], [1, 0, -0.4]]) * 1.0
     cosine = (x @ centre) / np.linalg.norm(x, axis=1)
     assert cosine[0] > cosine[1]
     pool = Pool.from_arrays(x)
@@ -135,7 +135,7 @@ def test_balance_equal_takes_turns_as_equal_quotas_do(prefer):
         assert sorted(counts) == sorted(quotas(np.ones(3), np.bincount(labels), k))
         for c in range(3):
             inside = np.flatnonzero(labels == c)
-            best = inside[np.argsort(-plain[inside], kind="stable")[:counts[c]]]
+            best = inside[np.argsort(-plain[inside], kind="stable")[: counts[c]]]
             assert set(best) == set(picks[labels[picks] == c])
 
 

@@ -40,10 +40,12 @@ def test_values_by_definition_and_gains_that_add_up_to_them(rng, normalise):
     X = rng.normal(size=(60, 6)) @ rng.normal(size=(6, 6)) + 2
     f = fit(X, normalise=normalise)
     whole = covariance_energy(X)
-    definition = {"per_set": lambda S: -correlation_energy(X[S]) / 30,
-                  "pool_unit": lambda S: -moment_energy(unit(X)[S]) / len(S) ** 2,
-                  "covariance": lambda S: -covariance_energy(X[S]) / whole,
-                  "participation": lambda S: -inverse_participation(X[S])}[normalise]
+    definition = {
+        "per_set": lambda S: -correlation_energy(X[S]) / 30,
+        "pool_unit": lambda S: -moment_energy(unit(X)[S]) / len(S) ** 2,
+        "covariance": lambda S: -covariance_energy(X[S]) / whole,
+        "participation": lambda S: -inverse_participation(X[S]),
+    }[normalise]
     found = climbed(f.climb(None, 9), 9, first=4)
     sets = np.stack([found.rows, *(rng.choice(60, 9, replace=False) for _ in range(4))])
     values = f.evaluate(sets)
@@ -86,17 +88,19 @@ def test_float16_pool_gives_nearly_the_same_picks_as_float64(rng):
 
 def test_standardise_ignores_the_scale_of_columns(rng):
     X = rng.normal(size=(100, 5))
-    scale = np.array([1, 10, .1, 3, 50])
+    scale = np.array([1, 10, 0.1, 3, 50])
     for normalise in ("pool_unit", "covariance", "participation"):
-        rows = [climbed(fit(Y, normalise=normalise, standardise=True).climb(None, 10), 10, 0).rows.tolist()
-                for Y in (X, X * scale)]
+        rows = [
+            climbed(fit(Y, normalise=normalise, standardise=True).climb(None, 10), 10, 0).rows.tolist()
+            for Y in (X, X * scale)
+        ]
         assert rows[0] == rows[1]
         assert climbed(fit(X * scale, normalise=normalise).climb(None, 10), 10, 0).rows.tolist() != rows[0]
 
 
 def test_standardise_survives_a_dead_column(rng):
     X = rng.normal(size=(40, 3))
-    dead = np.column_stack([X, np.full(40, .1)])
+    dead = np.column_stack([X, np.full(40, 0.1)])
     rows = [climbed(fit(Y, standardise=True).climb(None, 8), 8, 0).rows.tolist() for Y in (X, dead)]
     assert rows[0] == rows[1]
 
@@ -123,7 +127,7 @@ def test_statistics_are_kept_and_read_back(rng):
 
 
 def test_per_set_warns_of_duplicates_dead_columns_and_the_second_pick(rng):
-    X = np.column_stack([rng.normal(size=(50, 3)), np.full((50, 2), .1)])
+    X = np.column_stack([rng.normal(size=(50, 3)), np.full((50, 2), 0.1)])
     X[[7, 9, 30]] = X[2]
     said = []
     fit(X, normalise="per_set", warnings=said)
@@ -155,7 +159,7 @@ def test_values_that_are_not_finite_name_the_document(rng, normalise, bad):
 @pytest.mark.parametrize("normalise", EVERY)
 def test_constant_features_are_refused(normalise):
     with pytest.raises(InputError, match="all 3 feature columns are constant"):
-        fit(np.full((10, 3), .1), normalise=normalise)
+        fit(np.full((10, 3), 0.1), normalise=normalise)
 
 
 def test_one_column_is_refused_by_per_set(rng):
@@ -183,9 +187,17 @@ def test_no_features_says_how_to_get_some():
         Decorrelation().fit(Pool.from_arrays(ids=["a", "b"]), Context())
 
 
-@pytest.mark.parametrize("fields", [{"second": "farthest"}, {"eps": 1e-3},
-                                    {"normalise": "per_set", "standardise": True},
-                                    {"normalise": "covariance", "zero": "drop"}, {"eps": 0}, {"normalise": "none"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"second": "farthest"},
+        {"eps": 1e-3},
+        {"normalise": "per_set", "standardise": True},
+        {"normalise": "covariance", "zero": "drop"},
+        {"eps": 0},
+        {"normalise": "none"},
+    ],
+)
 def test_settings_without_a_meaning_are_refused(fields):
     with pytest.raises(ValidationError):
         Decorrelation(**fields)

@@ -89,12 +89,19 @@ def test_a_resumed_run_reads_the_weights_back_and_other_settings_do_not():
     assert len(store) == 2
 
 
-@pytest.mark.parametrize(("part", "texts", "message"), [
-    (Dsir(), LAW, r"dsir.target is empty; name a file .* --set objective.target=PATH"),
-    (Dsir(target_texts=(" ",)), LAW, "dsir.target: the given list holds no text"),
-    (Dsir(target_texts=(LAW[0],)), ["", " "], "none of the 2 documents has a word"),
-    (Dsir(target_texts=(LAW[0],)), ["one two", "three"], "all 2 documents have fewer than 100 words; lower it with"),
-])
+@pytest.mark.parametrize(
+    ("part", "texts", "message"),
+    [
+        (Dsir(), LAW, r"dsir.target is empty; name a file .* --set objective.target=PATH"),
+        (Dsir(target_texts=(" ",)), LAW, "dsir.target: the given list holds no text"),
+        (Dsir(target_texts=(LAW[0],)), ["", " "], "none of the 2 documents has a word"),
+        (
+            Dsir(target_texts=(LAW[0],)),
+            ["one two", "three"],
+            "all 2 documents have fewer than 100 words; lower it with",
+        ),
+    ],
+)
 def test_bad_input_is_named(part, texts, message):
     with pytest.raises(InputError, match=message):
         fit(Pool.from_arrays(texts=texts), part)

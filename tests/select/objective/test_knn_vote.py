@@ -79,12 +79,15 @@ def test_two_stages_differ_from_one():
     assert set(solve(8, 6)) != set(solve(40, 6))
 
 
-@pytest.mark.parametrize(("k", "message"), [
-    (0, r"knn-vote\.neighbours: 0 is no documents; give at least 1"),
-    (6, r"knn-vote\.neighbours: 6 is 6 documents, but the pool has only 5"),
-    ("1Mtok", r"knn-vote\.neighbours is '1Mtok'; give a share or a number of documents"),
-    ("many", r"knn-vote\.neighbours: 'many' is not a budget"),
-])
+@pytest.mark.parametrize(
+    ("k", "message"),
+    [
+        (0, r"knn-vote\.neighbours: 0 is no documents; give at least 1"),
+        (6, r"knn-vote\.neighbours: 6 is 6 documents, but the pool has only 5"),
+        ("1Mtok", r"knn-vote\.neighbours is '1Mtok'; give a share or a number of documents"),
+        ("many", r"knn-vote\.neighbours: 'many' is not a budget"),
+    ],
+)
 def test_bad_numbers_of_neighbours(k, message):
     with pytest.raises(InputError, match=message):
         vote(k)

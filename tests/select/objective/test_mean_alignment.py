@@ -118,8 +118,9 @@ def test_tangent_features_through_the_objective(tiny_llama):
 def test_targets_in_the_pool_are_warned_of():
     said: list[str] = []
     MeanAlignment(target_texts=(TEXTS[1], "new")).fit(pool_of(), Context(warn=said.append))
-    assert said == ["mean-alignment: 1 document of the pool ('1') are in the target too; "
-                    "drop them if the target is also a test set"]
+    assert said == [
+        "mean-alignment: 1 document of the pool ('1') are in the target too; drop them if the target is also a test set"
+    ]
 
 
 def test_a_score_that_is_not_finite_names_the_document():

@@ -71,13 +71,16 @@ def test_empty_documents_are_excluded_and_named():
     assert said == ["perplexity excludes 1 of 3 documents without a token to predict (the first: 'y')"]
 
 
-@pytest.mark.parametrize(("part", "texts", "message"), [
-    (Perplexity(target_texts=("",)), ["a"], "perplexity.target: the given list holds no text"),
-    (Perplexity(model="m", target_texts=("a",)), ["a"], "either a model or a target"),
-    (Perplexity(), ["only one"], "needs two documents that are not empty"),
-    (Perplexity(target_texts=("a",)), ["", ""], "none of the 2 documents has a token"),
-    (Perplexity(model="no/such/folder"), ["a"], "no/such/folder holds no model: config.json is missing"),
-])
+@pytest.mark.parametrize(
+    ("part", "texts", "message"),
+    [
+        (Perplexity(target_texts=("",)), ["a"], "perplexity.target: the given list holds no text"),
+        (Perplexity(model="m", target_texts=("a",)), ["a"], "either a model or a target"),
+        (Perplexity(), ["only one"], "needs two documents that are not empty"),
+        (Perplexity(target_texts=("a",)), ["", ""], "none of the 2 documents has a token"),
+        (Perplexity(model="no/such/folder"), ["a"], "no/such/folder holds no model: config.json is missing"),
+    ],
+)
 def test_bad_input_is_named(part, texts, message):
     with pytest.raises(InputError, match=message):
         fit(Pool.from_arrays(texts=texts), part)
@@ -94,9 +97,15 @@ def tiny_model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="[UNK]").save_pretrained(folder)
     torch.manual_seed(0)
-    config = transformers.LlamaConfig(vocab_size=len(words), hidden_size=16, intermediate_size=32,
-                                      num_hidden_layers=1, num_attention_heads=2, max_position_embeddings=32,
-                                      initializer_range=1.0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=32,
+        initializer_range=1.0,
+    )
     transformers.LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -104,6 +113,7 @@ def tiny_model(tmp_path_factory):
 def test_a_model_from_a_folder_gives_its_own_loss_alone_or_in_a_batch(tiny_model):
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
     texts = ["the cat", PLAIN[0], "the cat sat on the mat", "cat", ""]
     scores = fit(Pool.from_arrays(texts=texts), Perplexity(model=str(tiny_model), band="highest"), warn=lambda _: None)
     model = AutoModelForCausalLM.from_pretrained(tiny_model).eval()
@@ -117,12 +127,14 @@ def test_a_model_from_a_folder_gives_its_own_loss_alone_or_in_a_batch(tiny_model
 
 def test_small_batches_give_the_same_losses(tiny_model):
     from harmonia.models.hub_lm import HubLM
+
     one_by_one = HubLM(tiny_model, batch_tokens=1).losses(PLAIN)
     np.testing.assert_allclose(HubLM(tiny_model).losses(PLAIN), one_by_one, rtol=1e-4)
 
 
 def test_tokens_beyond_the_context_are_not_read(tiny_model):
     from harmonia.models.hub_lm import HubLM
+
     long = " ".join(PLAIN[:9])
     head = " ".join(long.split()[:8])
     expected = HubLM(tiny_model).losses([head])[0]
@@ -132,6 +144,7 @@ def test_tokens_beyond_the_context_are_not_read(tiny_model):
 def test_a_damaged_model_folder_is_named(tmp_path):
     pytest.importorskip("transformers")
     from harmonia.models.hub_lm import HubLM
+
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(InputError, match=r"the model in .* cannot be read"):
         HubLM(tmp_path)

@@ -22,13 +22,13 @@ def test_constant_prefers_nothing():
 
 
 def test_the_only_column_needs_no_name():
-    assert fit(Pool.from_arrays(quality=np.array([.3, .1])), Quality()).tolist() == [.3, .1]
+    assert fit(Pool.from_arrays(quality=np.array([0.3, 0.1])), Quality()).tolist() == [0.3, 0.1]
 
 
 def test_columns_are_scaled_one_by_one_then_summed():
-    pool = Pool.from_arrays(quality={"edu": np.array([1., 2, 3]), "web": np.array([30., 10, 20])})
+    pool = Pool.from_arrays(quality={"edu": np.array([1.0, 2, 3]), "web": np.array([30.0, 10, 20])})
     part = Quality(weights={"edu": 1.0, "web": 0.5}, scale="rank")
-    assert fit(pool, part).tolist() == [0 + .5, .5 + 0, 1 + .25]
+    assert fit(pool, part).tolist() == [0 + 0.5, 0.5 + 0, 1 + 0.25]
     assert fit(pool, Quality(weights={"edu": 1.0, "web": 0.1})).tolist() == [4, 3, 5]
 
 
@@ -47,11 +47,11 @@ def test_z_and_rank_forget_the_unit_and_keep_the_order(values, slope, shift):
 
 
 def test_equal_scores_share_their_rank():
-    assert scaled(np.array([5., 5, 1, 9]), "rank").tolist() == [.5, .5, 0, 1]
-    assert scaled(np.array([7.]), "rank").tolist() == [.5]
-    assert scaled(np.array([7., 7.]), "z").tolist() == [0, 0]
+    assert scaled(np.array([5.0, 5, 1, 9]), "rank").tolist() == [0.5, 0.5, 0, 1]
+    assert scaled(np.array([7.0]), "rank").tolist() == [0.5]
+    assert scaled(np.array([7.0, 7.0]), "z").tolist() == [0, 0]
     with pytest.raises(InputError, match="no scale 'log'"):
-        scaled(np.array([1.]), "log")
+        scaled(np.array([1.0]), "log")
 
 
 def test_a_constant_column_is_told():
@@ -60,12 +60,19 @@ def test_a_constant_column_is_told():
     assert said == ["quality column 'edu' is 2.5 for every document: it tells none from another"]
 
 
-@pytest.mark.parametrize(("pool", "part", "message"), [
-    (Pool.from_arrays(quality={"a": np.ones(2), "b": np.ones(2)}), Quality(), "one quality column.*there are: a, b"),
-    (Pool.from_arrays(quality={"edu": np.ones(2)}), Quality(column="edv"), "column 'edv'; did you mean 'edu'"),
-    (Pool.from_arrays(quality={"edu": np.array([1, np.nan])}), Quality(), "'edu' is not finite at document '1'"),
-    (Pool.from_arrays(np.eye(2)), Quality(), "needs one quality column; name it with --quality-column"),
-])
+@pytest.mark.parametrize(
+    ("pool", "part", "message"),
+    [
+        (
+            Pool.from_arrays(quality={"a": np.ones(2), "b": np.ones(2)}),
+            Quality(),
+            "one quality column.*there are: a, b",
+        ),
+        (Pool.from_arrays(quality={"edu": np.ones(2)}), Quality(column="edv"), "column 'edv'; did you mean 'edu'"),
+        (Pool.from_arrays(quality={"edu": np.array([1, np.nan])}), Quality(), "'edu' is not finite at document '1'"),
+        (Pool.from_arrays(np.eye(2)), Quality(), "needs one quality column; name it with --quality-column"),
+    ],
+)
 def test_bad_columns_are_named(pool, part, message):
     with pytest.raises(InputError, match=message):
         fit(pool, part)

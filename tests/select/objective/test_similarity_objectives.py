@@ -18,7 +18,7 @@ from harmonia.select.objective.neighbour_coverage import NeighbourCoverage
 from harmonia.select.objective.pairwise import Pairwise
 from harmonia.select.pool import Pool
 
-EVERY = [Pairwise(), FacilityLocation(), NeighbourCoverage(neighbours=9), GraphCut(), LogDet(), Leverage(ridge=.1)]
+EVERY = [Pairwise(), FacilityLocation(), NeighbourCoverage(neighbours=9), GraphCut(), LogDet(), Leverage(ridge=0.1)]
 UNIT = EVERY[:-1]
 
 
@@ -51,7 +51,7 @@ def slow(objective, X, members):
     if isinstance(objective, FacilityLocation):
         return np.maximum(K, 0)[:, members].max(axis=1).mean()
     if isinstance(objective, NeighbourCoverage):
-        nearest = np.argsort(-K, axis=1)[:, :objective.neighbours]
+        nearest = np.argsort(-K, axis=1)[:, : objective.neighbours]
         return np.mean([max([0, *(K[i, j] for j in members if j in nearest[i])]) for i in range(n)])
     if isinstance(objective, GraphCut):
         return (K[:, members].sum() - objective.redundancy * inside.sum()) / (n * S)
@@ -62,7 +62,7 @@ def slow(objective, X, members):
 
 @pytest.mark.parametrize("objective", EVERY, ids=lambda o: o.kind)
 def test_values_by_definition_and_gains_that_add_up_to_them(rng, objective):
-    X = rng.normal(size=(50, 6)) + .3
+    X = rng.normal(size=(50, 6)) + 0.3
     f = fit(objective, X)
     found = climbed(f.climb(None, 8), 8, first=4)
     sets = np.stack([found.rows, *(rng.choice(50, 8, replace=False) for _ in range(4))])
@@ -78,8 +78,9 @@ def test_values_by_definition_and_gains_that_add_up_to_them(rng, objective):
 def test_a_climb_over_rows_knows_nothing_of_the_rest(rng, objective):
     X = rng.normal(size=(60, 5))
     rows = rng.choice(60, 25, replace=False)
-    part, alone = (climbed(f.climb(r, 6), 6, first=3) for f, r in
-                   ((fit(objective, X), rows), (fit(objective, X[rows]), None)))
+    part, alone = (
+        climbed(f.climb(r, 6), 6, first=3) for f, r in ((fit(objective, X), rows), (fit(objective, X[rows]), None))
+    )
     assert part.rows.tolist() == alone.rows.tolist()
     np.testing.assert_allclose(part.gains, alone.gains, rtol=1e-9)
     values = fit(objective, X).evaluate(part.rows[None], rows)
@@ -146,7 +147,7 @@ def test_facility_location_of_everything_is_one(rng):
 
 
 def test_log_det_quality_multiplies_the_vectors(rng):
-    X, q = rng.normal(size=(30, 5)), rng.uniform(.5, 2, 30)
+    X, q = rng.normal(size=(30, 5)), rng.uniform(0.5, 2, 30)
     f = fit(LogDet(quality="score"), X, quality={"score": q})
     L = np.outer(q, q) * (unit(X) @ unit(X).T)
     members = [3, 9, 27, 14]
@@ -185,8 +186,16 @@ def test_text_features_are_refused():
         fit(Pairwise(), np.array([["a", "b"], ["c", "d"]]))
 
 
-@pytest.mark.parametrize("make", [lambda: GraphCut(redundancy=-1), lambda: LogDet(ridge=-1), lambda: Leverage(ridge=0),
-                                  lambda: NeighbourCoverage(neighbours=0), lambda: Pairwise(zero="keep")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GraphCut(redundancy=-1),
+        lambda: LogDet(ridge=-1),
+        lambda: Leverage(ridge=0),
+        lambda: NeighbourCoverage(neighbours=0),
+        lambda: Pairwise(zero="keep"),
+    ],
+)
 def test_bounds_of_settings(make):
     with pytest.raises(ValidationError):
         make()

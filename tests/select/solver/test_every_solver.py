@@ -18,10 +18,17 @@ from harmonia.select.solver.threshold import Threshold
 from harmonia.select.solver.top_n import TopN
 
 MODULAR = [TopN(), Threshold(), Gumbel(), Stratified(), Stratified(strata="cluster", clusters=4)]
-SETS = [Greedy(), Greedy(batch=16), Greedy(batch=16, first="random"), Greedy(batch=13, order="given"),
-        StochasticGreedy(delta=0.3), FrankWolfe(), KCenter(),
-        MaskPolicyGradient(steps=20, masks=8, batch_fraction=0.5),
-        MaskPolicyGradient(steps=20, masks=8, batch_fraction=1, block=20, keep=0.9, init="quality", final="sample")]
+SETS = [
+    Greedy(),
+    Greedy(batch=16),
+    Greedy(batch=16, first="random"),
+    Greedy(batch=13, order="given"),
+    StochasticGreedy(delta=0.3),
+    FrankWolfe(),
+    KCenter(),
+    MaskPolicyGradient(steps=20, masks=8, batch_fraction=0.5),
+    MaskPolicyGradient(steps=20, masks=8, batch_fraction=1, block=20, keep=0.9, init="quality", final="sample"),
+]
 ALL = MODULAR + SETS
 CONTINUING = [s for s in ALL if not isinstance(s, MaskPolicyGradient)]
 
@@ -99,8 +106,9 @@ def test_floors_and_ceilings_bind_in_documents(bench, solver, amount):
 @every
 def test_floors_and_ceilings_bind_in_tokens(bench, solver):
     pool = bench.pool(90)
-    picks = solver.solve(bench.problem(pool, objective(bench, solver, pool), 600, "tokens", floors={"s0": 0.5},
-                                       ceilings={"s1": 0.25}))
+    picks = solver.solve(
+        bench.problem(pool, objective(bench, solver, pool), 600, "tokens", floors={"s0": 0.5}, ceilings={"s1": 0.25})
+    )
     tokens = np.bincount(pool.sources[picks.rows], weights=pool.tokens[picks.rows], minlength=3)
     assert tokens[0] >= 300
     assert tokens[1] < 150 + 50
@@ -126,8 +134,9 @@ def test_a_floor_above_its_source_is_refused(bench, solver):
 def test_ceilings_that_leave_too_little_are_refused(bench, solver):
     pool = bench.pool(30)
     with pytest.raises(InputError, match=r"raise a ceiling|ceilings add up"):
-        solver.solve(bench.problem(pool, objective(bench, solver, pool), 20,
-                                   ceilings={"s0": 0.1, "s1": 0.1, "s2": 0.1}))
+        solver.solve(
+            bench.problem(pool, objective(bench, solver, pool), 20, ceilings={"s0": 0.1, "s1": 0.1, "s2": 0.1})
+        )
 
 
 @pytest.mark.parametrize("solver", CONTINUING, ids=lambda s: s.kind)
@@ -164,8 +173,11 @@ def test_bounded_sets_are_close_to_the_best_bounded_subset(bench, solver, seed):
         assert values.max() <= picks.facts["bound"] + 1e-9
 
 
-@pytest.mark.parametrize("solver", [TopN(), Greedy(), FrankWolfe(), Threshold(least=-1), Gumbel(temperature=0),
-                                    StochasticGreedy(delta=1e-30)], ids=lambda s: s.kind)
+@pytest.mark.parametrize(
+    "solver",
+    [TopN(), Greedy(), FrankWolfe(), Threshold(least=-1), Gumbel(temperature=0), StochasticGreedy(delta=1e-30)],
+    ids=lambda s: s.kind,
+)
 def test_a_sum_over_documents_is_maximised_by_its_largest_scores(bench, solver):
     pool = bench.pool(50)
     f = bench.quality(pool)

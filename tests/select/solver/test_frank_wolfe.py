@@ -15,8 +15,10 @@ from harmonia.select.solver.greedy import Greedy
 @pytest.mark.parametrize("seed", range(6))
 def test_the_bound_is_above_every_subset(bench, seed):
     pool = bench.pool(12, seed)
-    for f in (bench.joint(pool), WeightedSum([0.2, 0.8], [bench.quality(pool),
-                                                          Decorrelation().fit(pool, Context(dtype=np.float64))])):
+    for f in (
+        bench.joint(pool),
+        WeightedSum([0.2, 0.8], [bench.quality(pool), Decorrelation().fit(pool, Context(dtype=np.float64))]),
+    ):
         best = f.evaluate(np.array(list(itertools.combinations(range(12), 4)))).max()
         facts = FrankWolfe().solve(bench.problem(pool, f, 4)).facts
         assert best <= facts["bound"] + 1e-9
@@ -38,8 +40,7 @@ def test_large_pools_are_solved_to_a_certificate_that_greedy_nearly_reaches(benc
     pool = mixture(seed)
     f = bench.joint(pool, 0.3, np.float32)
     found = FrankWolfe().solve(bench.problem(pool, f, 400))
-    value, greedy = (float(f.evaluate(p.rows[None])[0])
-                     for p in (found, Greedy().solve(bench.problem(pool, f, 400))))
+    value, greedy = (float(f.evaluate(p.rows[None])[0]) for p in (found, Greedy().solve(bench.problem(pool, f, 400))))
     assert found.facts["value"] == pytest.approx(value, abs=1e-6)
     assert value >= greedy - 1e-4
     assert found.facts["gap"] < 1e-4

@@ -21,14 +21,15 @@ def test_batches_share_the_budget_exactly_by_largest_remainder(n, batch, data):
     amount = data.draw(st.integers(1, n))
     pool = Pool.from_arrays(quality=np.random.default_rng(n).random(n))
     picks = Greedy(batch=batch, order="given").solve(
-        Problem(pool, Modular("quality", pool.quality["quality"]), Budget(amount)))
+        Problem(pool, Modular("quality", pool.quality["quality"]), Budget(amount))
+    )
     assert len(picks.rows) == amount
     sizes = np.array([min(batch, n - start) for start in range(0, n, batch)])
     per_batch = np.bincount(picks.batches, minlength=len(sizes))
     assert (np.abs(per_batch - sizes * amount / n) < 1).all()
     assert (picks.rows // batch == picks.batches).all()
     for b, start in enumerate(range(0, n, batch)):
-        best = start + np.argsort(-pool.quality["quality"][start:start + batch], kind="stable")[:per_batch[b]]
+        best = start + np.argsort(-pool.quality["quality"][start : start + batch], kind="stable")[: per_batch[b]]
         assert picks.rows[picks.batches == b].tolist() == best.tolist()
 
 
@@ -70,8 +71,9 @@ def test_the_random_first_document_depends_on_seed_and_id_alone(bench):
     order = np.random.default_rng(0).permutation(50)
     other = bench.permuted(pool, order)
     g = Decorrelation().fit(other, Context())
-    assert [int(order[Greedy(first="random").solve(bench.problem(other, g, 1, seed=s)).rows[0]])
-            for s in range(20)] == firsts
+    assert [
+        int(order[Greedy(first="random").solve(bench.problem(other, g, 1, seed=s)).rows[0]]) for s in range(20)
+    ] == firsts
 
 
 def test_each_batch_has_a_first_document_of_its_own(bench):

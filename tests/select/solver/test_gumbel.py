@@ -18,8 +18,9 @@ def test_temperature_zero_is_top_n(bench):
 
 def test_budgets_are_nested(bench):
     pool = bench.pool(50)
-    small, large = (Gumbel(temperature=2).solve(bench.problem(pool, bench.quality(pool), k)).rows.tolist()
-                    for k in (5, 20))
+    small, large = (
+        Gumbel(temperature=2).solve(bench.problem(pool, bench.quality(pool), k)).rows.tolist() for k in (5, 20)
+    )
     assert large[:5] == small
 
 
@@ -54,8 +55,10 @@ def test_log_weights_are_drawn_as_they_are(bench):
 @pytest.mark.parametrize("scale", [3.0, 0.01])
 def test_normalised_scores_have_no_unit(bench, scale):
     pool = bench.pool(50)
-    plain, scaled = (Gumbel(temperature=1).solve(bench.problem(pool, Modular("q", s * pool.quality["quality"] + s), 9))
-                     for s in (1, scale))
+    plain, scaled = (
+        Gumbel(temperature=1).solve(bench.problem(pool, Modular("q", s * pool.quality["quality"] + s), 9))
+        for s in (1, scale)
+    )
     assert plain.rows.tolist() == scaled.rows.tolist()
 
 

@@ -27,7 +27,8 @@ class Recorder(Modular):
 def test_quality_alone_converges_to_the_top_scores(bench, log_prob):
     pool = Pool.from_arrays(quality=np.random.default_rng(0).permutation(40) / 40.0)
     picks = MaskPolicyGradient(steps=400, batch_fraction=1, log_prob=log_prob).solve(
-        bench.problem(pool, bench.quality(pool), 8))
+        bench.problem(pool, bench.quality(pool), 8)
+    )
     assert sorted(picks.rows) == sorted(np.argsort(-pool.quality["quality"])[:8])
 
 
@@ -72,22 +73,28 @@ def test_logits_outside_the_active_part_keep_their_bits(bench):
 def test_scale_and_shift_of_the_objective_do_not_matter(bench, scale, shift):
     pool = bench.pool(60)
     solver = MaskPolicyGradient(steps=30, masks=16, batch_fraction=0.5)
-    plain, other = (solver._learn(bench.problem(pool, Recorder(pool.quality["quality"], *s), 10), np.arange(60),
-                                  np.zeros(60), 10)[0] for s in ((1.0, 0.0), (scale, shift)))
+    plain, other = (
+        solver._learn(bench.problem(pool, Recorder(pool.quality["quality"], *s), 10), np.arange(60), np.zeros(60), 10)[
+            0
+        ]
+        for s in ((1.0, 0.0), (scale, shift))
+    )
     np.testing.assert_allclose(plain, other, atol=1e-6)
 
 
 def test_a_constant_objective_changes_nothing(bench):
     pool = bench.pool(40)
     logits, rewards = MaskPolicyGradient(steps=5, batch_fraction=1)._learn(
-        bench.problem(pool, Modular("flat", np.full(40, 0.1)), 10), np.arange(40), np.zeros(40), 10)
+        bench.problem(pool, Modular("flat", np.full(40, 0.1)), 10), np.arange(40), np.zeros(40), 10
+    )
     assert (logits == 0).all() and len(rewards) == 5
 
 
 def test_logits_stay_within_the_clip(bench):
     pool = bench.pool(20)
     logits, _ = MaskPolicyGradient(steps=200, batch_fraction=1, step=5, clip=2)._learn(
-        bench.problem(pool, bench.quality(pool), 5), np.arange(20), np.zeros(20), 5)
+        bench.problem(pool, bench.quality(pool), 5), np.arange(20), np.zeros(20), 5
+    )
     assert np.abs(logits).max() == 2
 
 

@@ -33,10 +33,13 @@ class Dear(Objective):
 @pytest.fixture
 def pool():
     random = np.random.default_rng(0)
-    return Pool.from_arrays(random.normal(size=(40, 3)),
-                            quality={"cheap": random.random(40), "dear": random.random(40)},
-                            texts=[f"text {i}" for i in range(40)], ids=[f"doc{i}" for i in range(40)],
-                            sources=["a", "b"] * 20)
+    return Pool.from_arrays(
+        random.normal(size=(40, 3)),
+        quality={"cheap": random.random(40), "dear": random.random(40)},
+        texts=[f"text {i}" for i in range(40)],
+        ids=[f"doc{i}" for i in range(40)],
+        sources=["a", "b"] * 20,
+    )
 
 
 def test_the_dear_objective_is_fitted_on_the_survivors_alone(bench, pool):
@@ -62,7 +65,8 @@ def test_floors_and_chosen_rows_survive_the_first_stage(bench, pool):
     f = Modular("dear", pool.quality["dear"])
     chosen = np.argsort(pool.quality["cheap"])[:3]
     picks = TwoStage(prefilter=CHEAP, keep=12, solver=TopN()).solve(
-        bench.problem(pool, f, 8, floors={"b": 0.75}, chosen=chosen))
+        bench.problem(pool, f, 8, floors={"b": 0.75}, chosen=chosen)
+    )
     assert (pool.sources[picks.rows] == 1).sum() >= 6
     assert not set(picks.rows) & set(chosen) and len(picks.rows) == 8 and picks.facts["survivors"] == 15
 
@@ -70,7 +74,8 @@ def test_floors_and_chosen_rows_survive_the_first_stage(bench, pool):
 def test_too_few_survivors_are_refused(bench, pool):
     with pytest.raises(InputError, match="the budget is 9 documents, but only 4 remain"):
         TwoStage(prefilter=CHEAP, keep="10%", solver=TopN()).solve(
-            bench.problem(pool, Modular("dear", pool.quality["dear"]), 9))
+            bench.problem(pool, Modular("dear", pool.quality["dear"]), 9)
+        )
 
 
 def test_a_subpool_is_the_pool_of_its_documents(pool):
@@ -92,8 +97,9 @@ def test_a_restricted_function_is_the_function_of_its_rows(bench):
     np.testing.assert_allclose(part.climb(None, 3).gains(), f.climb(rows, 3).gains())
     members = np.isin(np.arange(6), sets[0]).astype(float)
     assert part.relax(3).value(members) == pytest.approx(float(part.evaluate(sets[:1])[0]))
-    np.testing.assert_allclose(part.relax(3).gradient(members),
-                               f.relax(3).gradient(np.isin(np.arange(20), rows[sets[0]]).astype(float))[rows])
+    np.testing.assert_allclose(
+        part.relax(3).gradient(members), f.relax(3).gradient(np.isin(np.arange(20), rows[sets[0]]).astype(float))[rows]
+    )
     assert part.names == f.names and part.scores() is None
 
 
@@ -106,14 +112,17 @@ def test_a_fitted_function_is_not_fitted_again(pool):
     assert SEEN == [40]
 
 
-@pytest.mark.parametrize("solver", [Greedy(), FrankWolfe(), MaskPolicyGradient(steps=5, batch_fraction=1)],
-                         ids=lambda s: s.kind)
+@pytest.mark.parametrize(
+    "solver", [Greedy(), FrankWolfe(), MaskPolicyGradient(steps=5, batch_fraction=1)], ids=lambda s: s.kind
+)
 def test_a_sum_keeps_its_columns_through_both_stages(bench, pool, solver):
-    objective = Weighted(terms=(Term(weight=0.3, objective=Quality(column="dear")),
-                                Term(weight=0.7, objective=Pairwise())))
+    objective = Weighted(
+        terms=(Term(weight=0.3, objective=Quality(column="dear")), Term(weight=0.7, objective=Pairwise()))
+    )
     problem = bench.problem(pool, Deferred(objective, pool, Context()), 6)
     for picks in (solver.solve(problem), TwoStage(prefilter=CHEAP, keep=15, solver=solver).solve(problem)):
         assert list(picks.terms) == ["quality", "pairwise"]
         np.testing.assert_allclose(picks.terms["quality"], pool.quality["dear"][picks.rows] / 6)
-        np.testing.assert_allclose(picks.scores, 0.3 * picks.terms["quality"] + 0.7 * picks.terms["pairwise"],
-                                   atol=1e-6)
+        np.testing.assert_allclose(
+            picks.scores, 0.3 * picks.terms["quality"] + 0.7 * picks.terms["pairwise"], atol=1e-6
+        )

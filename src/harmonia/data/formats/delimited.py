@@ -60,7 +60,7 @@ class DelimitedFile(Reader):
                 place += len(batch) + len(gone)
                 table = table if names is None else table.select(names)
                 for start in range(0, max(len(table), 1), rows):
-                    yield Chunk(table.slice(start, rows), places[start:start + rows], bad if start == 0 else [])
+                    yield Chunk(table.slice(start, rows), places[start : start + rows], bad if start == 0 else [])
             rest = [Bad(number, "row", reason) for number, reason in wrong]
             place += len(rest)
             if source.damage:
@@ -84,7 +84,8 @@ class DelimitedFile(Reader):
                     pa.PythonFile(source, mode="r"),
                     pcsv.ReadOptions(block_size=_BLOCK, use_threads=False),
                     pcsv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_wrong),
-                    pcsv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False))
+                    pcsv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False),
+                )
             except (pa.ArrowInvalid, UnicodeDecodeError) as error:
                 if source.damage:
                     raise InputError(f"{self.file.path}: file {source.damage}; fetch or write it again") from error
@@ -95,8 +96,10 @@ class DelimitedFile(Reader):
         reason = str(error).splitlines()[0]
         if "Empty CSV" in reason:
             reason = "it is empty, not even a header line"
-        return InputError(f"{self.file.path}: not a readable {self.file.format.upper()} file ({reason}); "
-                          "check the header, the delimiter and the quotes")
+        return InputError(
+            f"{self.file.path}: not a readable {self.file.format.upper()} file ({reason}); "
+            "check the header, the delimiter and the quotes"
+        )
 
 
 class _Source(io.RawIOBase):
@@ -122,7 +125,7 @@ class _Source(io.RawIOBase):
                 self.damage = str(error)
                 self._parts = iter(())
                 whole = b"".join(waiting)
-                waiting = [whole[:whole.rfind(b"\n") + 1]]
+                waiting = [whole[: whole.rfind(b"\n") + 1]]
                 break
         whole = b"".join(waiting)
         most = len(whole) if size < 0 else size

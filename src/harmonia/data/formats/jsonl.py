@@ -48,8 +48,10 @@ class JsonLines(Reader):
         for _, block in self._blocks(_PEEK):
             if isinstance(block, bytes):
                 if block.lstrip()[:1] == b"[":
-                    raise InputError(f"{self.file.path}: is a JSON array, not JSON lines; write one object per line, "
-                                     "for instance with: jq -c '.[]' in.json > out.jsonl")
+                    raise InputError(
+                        f"{self.file.path}: is a JSON array, not JSON lines; write one object per line, "
+                        "for instance with: jq -c '.[]' in.json > out.jsonl"
+                    )
                 table = self._parse(block, Columns(), 0)[0]
                 if table.num_columns:
                     return table.schema
@@ -62,7 +64,7 @@ class JsonLines(Reader):
                 return
             table, places, bad, blank = self._parse(block, columns, first, names)
             for start in range(0, max(len(table), 1), rows):
-                part = places[start:start + rows]
+                part = places[start : start + rows]
                 yield Chunk(table.slice(start, len(part)), part, bad, blank)
                 bad, blank = [], []
 
@@ -88,7 +90,7 @@ class JsonLines(Reader):
                     part = next(parts, None)
                 except DamagedError as error:
                     whole = b"".join(held)
-                    whole = whole[:whole.rfind(b"\n") + 1]
+                    whole = whole[: whole.rfind(b"\n") + 1]
                     if whole:
                         yield line, whole
                     yield line + _lines_in(whole), str(error)
@@ -107,13 +109,20 @@ class JsonLines(Reader):
                     held = [whole[cut:]]
                     total = len(held[0])
                 elif total > _LONGEST:
-                    raise InputError(f"{self.file.path} line {line + 1}: longer than {_LONGEST >> 20} MiB; "
-                                     "is this one object per line?")
+                    raise InputError(
+                        f"{self.file.path} line {line + 1}: longer than {_LONGEST >> 20} MiB; "
+                        "is this one object per line?"
+                    )
         if total:
             yield line, b"".join(held)
 
-    def _parse(self, block: bytes, columns: Columns, first: int, names: list[str] | None = None,
-               ) -> tuple[pa.Table, np.ndarray, list[Bad], list[int]]:
+    def _parse(
+        self,
+        block: bytes,
+        columns: Columns,
+        first: int,
+        names: list[str] | None = None,
+    ) -> tuple[pa.Table, np.ndarray, list[Bad], list[int]]:
         """Return (table, places, bad rows, blank lines) of a block whose first line is ``first``."""
         lines = _lines_in(block)
         if block.isascii() or _is_utf8(block):
@@ -146,8 +155,13 @@ class JsonLines(Reader):
         present = set(table.schema.names)
         return table.select([name for name in (self._types if names is None else names) if name in present])
 
-    def _slow(self, block: bytes, columns: Columns, first: int, names: list[str] | None,
-              ) -> tuple[pa.Table, np.ndarray, list[Bad], list[int]]:
+    def _slow(
+        self,
+        block: bytes,
+        columns: Columns,
+        first: int,
+        names: list[str] | None,
+    ) -> tuple[pa.Table, np.ndarray, list[Bad], list[int]]:
         records: list[dict[str, Any]] = []
         lines: list[bytes] = []
         places: list[int] = []
@@ -239,8 +253,14 @@ def _not_vector(value: Any) -> str | None:
     return f"should hold numbers only, not {_kind(odd[0])}" if odd else None
 
 
-_WRONG = {"text": _not_text, "id": _not_label, "source": _not_label, "quality": _not_number, "embedding": _not_vector,
-          "tokens": _not_number}
+_WRONG = {
+    "text": _not_text,
+    "id": _not_label,
+    "source": _not_label,
+    "quality": _not_number,
+    "embedding": _not_vector,
+    "tokens": _not_number,
+}
 
 
 def _kind(value: Any) -> str:
@@ -262,8 +282,14 @@ def _object(line: bytes) -> dict[str, Any] | tuple[str, str]:
 
 def _suits(schema: pa.Schema, columns: Columns, names: list[str] | None) -> bool:
     """Tell whether the inferred types are those the roles need, so that no row has to be looked at."""
-    fits = {"text": is_text, "id": is_label, "source": is_label, "quality": _is_number, "embedding": _is_vector,
-            "tokens": _is_number}
+    fits = {
+        "text": is_text,
+        "id": is_label,
+        "source": is_label,
+        "quality": _is_number,
+        "embedding": _is_vector,
+        "tokens": _is_number,
+    }
     for role in ROLES:
         for name in columns.names((role,)):
             if names is not None and root_of(name, schema) not in names:
@@ -284,8 +310,11 @@ def _is_vector(kind: pa.DataType) -> bool:
 
 def _read(block: bytes, schema: pa.Schema | None, unexpected: str) -> pa.Table | None:
     try:
-        return pj.read_json(pa.BufferReader(block), pj.ReadOptions(block_size=max(_PARSE, _longest(block) + 2)),
-                            pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected))
+        return pj.read_json(
+            pa.BufferReader(block),
+            pj.ReadOptions(block_size=max(_PARSE, _longest(block) + 2)),
+            pj.ParseOptions(explicit_schema=schema, unexpected_field_behavior=unexpected),
+        )
     except (pa.ArrowException, UnicodeDecodeError):
         return None
 
@@ -326,8 +355,12 @@ def _has_null(kind: pa.DataType) -> bool:
 def _from_records(records: list[dict[str, Any]], columns: Columns, names: list[str] | None) -> pa.Table:
     found = dict.fromkeys(name for record in records for name in record)
     numeric = set(columns.names(("quality", "tokens")))
-    return pa.table({name: _array([record.get(name) for record in records], name, numeric)
-                     for name in (found if names is None else [n for n in names if n in found])})
+    return pa.table(
+        {
+            name: _array([record.get(name) for record in records], name, numeric)
+            for name in (found if names is None else [n for n in names if n in found])
+        }
+    )
 
 
 def _array(values: list[Any], path: str, numeric: set[str]) -> pa.Array:

@@ -68,5 +68,7 @@ def to_table(given: Any) -> pa.Table:
             return pa.table(given)
     except (pa.ArrowException, TypeError, ValueError) as error:
         raise InputError(f"the table in memory cannot be read: {error}") from error
-    raise InputError(f"cannot read documents from {type(given).__name__}; give a path, a folder, a glob, an Arrow, "
-                     "polars or pandas table, or a list of records")
+    raise InputError(
+        f"cannot read documents from {type(given).__name__}; give a path, a folder, a glob, an Arrow, "
+        "polars or pandas table, or a list of records"
+    )

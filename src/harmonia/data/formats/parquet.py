@@ -76,8 +76,10 @@ class ParquetFile(Reader):
             raise self._damaged(error) from error
 
     def _damaged(self, error: Exception) -> InputError:
-        return InputError(f"{self.file.path}: not a readable Parquet file ({str(error).splitlines()[0]}); "
-                          "write it again or leave it out")
+        return InputError(
+            f"{self.file.path}: not a readable Parquet file ({str(error).splitlines()[0]}); "
+            "write it again or leave it out"
+        )
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -27,8 +27,12 @@ class TextFiles(Reader):
 
     @property
     def schema(self) -> pa.Schema:
-        return pa.schema([(name, pa.large_string() if name == self.columns.text else pa.string())
-                          for name in (self.columns.id, self.columns.text, self.columns.source)])
+        return pa.schema(
+            [
+                (name, pa.large_string() if name == self.columns.text else pa.string())
+                for name in (self.columns.id, self.columns.text, self.columns.source)
+            ]
+        )
 
     def count(self) -> int:
         return len(self._files)

@@ -13,7 +13,19 @@ from harmonia.select.features.pseudo_ntk import PseudoNTK
 from harmonia.select.features.sentence_transformers import SentenceTransformers
 from harmonia.select.features.static import Static
 
-AnyFeatures = one_of(Hashing, Static, SentenceTransformers, MeanHidden, PseudoNTK, ProbeNTK, LossGradient, Given, NoFeatures)
+AnyFeatures = one_of(
+    Hashing, Static, SentenceTransformers, MeanHidden, PseudoNTK, ProbeNTK, LossGradient, Given, NoFeatures
+)
 
-__all__ = ["AnyFeatures", "Given", "Hashing", "LossGradient", "MeanHidden", "NoFeatures", "ProbeNTK", "PseudoNTK",
-           "SentenceTransformers", "Static"]
+__all__ = [
+    "AnyFeatures",
+    "Given",
+    "Hashing",
+    "LossGradient",
+    "MeanHidden",
+    "NoFeatures",
+    "ProbeNTK",
+    "PseudoNTK",
+    "SentenceTransformers",
+    "Static",
+]

@@ -62,8 +62,12 @@ class Features(Part):
         is embedded anew.
         """
         settings = self.model_dump(mode="json")
-        named = [Path(value) for value in settings.values() if isinstance(value, str) and value and Path(value).exists()]
-        files = sorted(file for path in named for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+        named = [
+            Path(value) for value in settings.values() if isinstance(value, str) and value and Path(value).exists()
+        ]
+        files = sorted(
+            file for path in named for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file()
+        )
         stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
         return {**settings, "files": stamps}
 

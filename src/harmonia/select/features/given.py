@@ -17,5 +17,7 @@ class Given(Features):
     references: ClassVar[tuple[str, ...]] = ()
 
     def encoder(self, sample: Sequence[str]) -> Encoder:
-        raise InputError("features 'given' are read from a column and cannot encode a text; "
-                         "choose features that encode, for instance --set features=hashing")
+        raise InputError(
+            "features 'given' are read from a column and cannot encode a text; "
+            "choose features that encode, for instance --set features=hashing"
+        )

@@ -73,8 +73,9 @@ class HashingEncoder:
         for piece in pieces(texts):
             counts = self._count(texts[piece])
             weights = (1.0 + np.log(counts.count)) * self._idf[self._bucket(counts)]
-            rows = sparse_projection(counts, weights, piece.stop - piece.start, self.settings.dimension,
-                                     self.settings.seed)
+            rows = sparse_projection(
+                counts, weights, piece.stop - piece.start, self.settings.dimension, self.settings.seed
+            )
             norms = np.linalg.norm(rows, axis=1, keepdims=True)
             out[piece] = rows / np.where(norms == 0, 1.0, norms)
         return out

@@ -47,8 +47,13 @@ class SentenceEncoder:
         if not len(texts):
             width = self.model.encode(["width"], show_progress_bar=False).shape[1]
             return np.zeros((0, width), np.float32)
-        vectors = self.model.encode(list(texts), batch_size=self.settings.batch, normalize_embeddings=True,
-                                    show_progress_bar=False, convert_to_numpy=True)
+        vectors = self.model.encode(
+            list(texts),
+            batch_size=self.settings.batch,
+            normalize_embeddings=True,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+        )
         return np.asarray(vectors, np.float32)
 
 

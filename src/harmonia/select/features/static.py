@@ -84,7 +84,8 @@ def _tokenizer(folder: Path, tokens: int) -> Any:
     except ImportError as error:
         raise MissingExtraError("tokenizers", "static") from error
     found = sorted(folder.rglob("tokenizer.json")) or sorted(
-        p for p in folder.rglob("*tokenizer*.json") if p.name != "tokenizer_config.json")
+        p for p in folder.rglob("*tokenizer*.json") if p.name != "tokenizer_config.json"
+    )
     if not found:
         raise InputError(f"static features: {folder} has no tokenizer.json")
     try:
@@ -92,8 +93,9 @@ def _tokenizer(folder: Path, tokens: int) -> Any:
     except Exception as error:  # the library raises plain Exception
         raise InputError(f"static features: {found[0]} is not a tokenizer: {error}") from error
     if tokenizer.get_vocab_size() > tokens:
-        raise InputError(f"static features: {found[0]} knows {tokenizer.get_vocab_size()} tokens, "
-                         f"but the table has {tokens} rows")
+        raise InputError(
+            f"static features: {found[0]} knows {tokenizer.get_vocab_size()} tokens, but the table has {tokens} rows"
+        )
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer

@@ -99,8 +99,10 @@ class TangentEncoder:
             raise InputError(f"features {kind}: name a model with --set features.model=FOLDER")
         given = bool(settings.target or settings.target_texts)
         if settings.score_at == "warmup" and not given:
-            raise InputError(f"features {kind} warm up on target texts: name their file with "
-                             "--set features.target=FILE, or set features.score_at=base")
+            raise InputError(
+                f"features {kind} warm up on target texts: name their file with "
+                "--set features.target=FILE, or set features.score_at=base"
+            )
         self.settings = settings
         self.targets = tuple(examples(settings.target, settings.target_texts, "features.target")) if given else ()
         self._name = settings.model
@@ -131,8 +133,9 @@ class TangentEncoder:
         from harmonia.models.pretrained import load_model
 
         # fused attention has no forward mode
-        model = load_model(self._name, causal=True, device=self.settings.device, dtype=self.settings.dtype,
-                           attn_implementation="eager")
+        model = load_model(
+            self._name, causal=True, device=self.settings.device, dtype=self.settings.dtype, attn_implementation="eager"
+        )
         if model.get_output_embeddings() is None:
             raise InputError(f"model {self._name} has no language-model head, so it has no outputs to differentiate")
         if self.settings.score_at == "warmup" or self.settings.parameters == "lora":
@@ -147,8 +150,16 @@ class TangentEncoder:
         targets = self.examples(self.targets)
         loss = NextTokenLoss(model)
         cut = TangentLM(loss, 1, names, self.settings.batch_tokens)
-        train(model, names, lambda rows: loss(cut.batch(targets, rows)).mean(), len(targets),
-              epochs=setting.epochs, learning_rate=setting.learning_rate, batch=setting.batch, seed=self.settings.seed)
+        train(
+            model,
+            names,
+            lambda rows: loss(cut.batch(targets, rows)).mean(),
+            len(targets),
+            epochs=setting.epochs,
+            learning_rate=setting.learning_rate,
+            batch=setting.batch,
+            seed=self.settings.seed,
+        )
 
     def examples(self, texts: Sequence[str]) -> list[Example]:
         """Tokenise texts and find the positions that count."""
@@ -184,16 +195,22 @@ class TangentEncoder:
     def alignment(self, targets: Sequence[str]) -> Scores:
         from harmonia.models.tangent_lm import Alignment
 
-        score: Alignment = Alignment(self.tangent, self.examples(targets), scorer=self.settings.scorer,
-                                     unit_targets=self.settings.target_mean == "unit", cosine=self.settings.cosine)
+        score: Alignment = Alignment(
+            self.tangent,
+            self.examples(targets),
+            scorer=self.settings.scorer,
+            unit_targets=self.settings.target_mean == "unit",
+            cosine=self.settings.cosine,
+        )
         return lambda texts: score(self.examples(texts))
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         from harmonia.models.pretrained import mean_hidden_states
 
         if self.settings.vectors == "gradient":
-            return self.tangent.projected(self.examples(texts), self.settings.dimension,
-                                          self.settings.seed).astype(np.float32)
+            return self.tangent.projected(self.examples(texts), self.settings.dimension, self.settings.seed).astype(
+                np.float32
+            )
         width = self._model.config.hidden_size
         if not len(texts):
             return np.zeros((0, width), np.float32)

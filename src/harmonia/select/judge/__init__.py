@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from harmonia.core.part import one_of
 from harmonia.core.recipe import Recipe
 from harmonia.select.judge.lm import LanguageModel
 from harmonia.select.judge.probe import Probe
 
-AnyJudge = one_of(LanguageModel, Probe)
+if TYPE_CHECKING:
+    from harmonia.select.judge.base import Judge as AnyJudge
+else:
+    AnyJudge = one_of(LanguageModel, Probe)
 
 
 class JudgeChoice(Recipe):

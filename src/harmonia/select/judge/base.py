@@ -62,5 +62,8 @@ def summary(bits: Mapping[str, float]) -> dict[str, float]:
     if not bits:
         raise InputError("there are no held-out documents to judge on; hold out at least one source")
     values = list(bits.values())
-    return {**{f"bpb/{source}": value for source, value in bits.items()},
-            "bpb/mean": sum(values) / len(values), "bpb/worst": max(values)}
+    return {
+        **{f"bpb/{source}": value for source, value in bits.items()},
+        "bpb/mean": sum(values) / len(values),
+        "bpb/worst": max(values),
+    }

@@ -59,12 +59,13 @@ def hold_out(pool: Pool, seed: int, per_source: int = 200, near: float = 0.8) ->
     held = np.zeros(len(pool), bool)
     for source in range(len(pool.source_names)):
         own = np.flatnonzero(pool.sources == source)
-        held[own[np.argsort(draw[own], kind="stable")[:min(per_source, len(own) // 2)]]] = True
+        held[own[np.argsort(draw[own], kind="stable")[: min(per_source, len(own) // 2)]]] = True
     if not held.any():
         raise InputError("nothing can be held out; every source has a single document")
     read = pool.need_texts("held-out documents")
-    texts: dict[int, str] = {rows.start + i: text for rows, block in read() for i, text in enumerate(block)
-                             if held[rows.start + i]}
+    texts: dict[int, str] = {
+        rows.start + i: text for rows, block in read() for i, text in enumerate(block) if held[rows.start + i]
+    }
     copies = np.unique(_fingerprints(texts.values()))
     index = ShingleIndex(texts.values())
     keep, exact = ~held, 0
@@ -77,8 +78,9 @@ def hold_out(pool: Pool, seed: int, per_source: int = 200, near: float = 0.8) ->
     by_source: dict[str, list[str]] = {}
     for row, text in texts.items():
         by_source.setdefault(pool.source_names[pool.sources[row]], []).append(text)
-    return HeldOut(dict(sorted(by_source.items())), np.flatnonzero(held), keep, exact,
-                   int((~keep).sum() - held.sum()) - exact)
+    return HeldOut(
+        dict(sorted(by_source.items())), np.flatnonzero(held), keep, exact, int((~keep).sum() - held.sum()) - exact
+    )
 
 
 def _fingerprints(texts: Iterable[str]) -> np.ndarray:

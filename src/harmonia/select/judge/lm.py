@@ -77,20 +77,38 @@ class LanguageModel(Judge):
         if not any(texts):
             raise InputError(f"{name}: the selection holds no text to train on")
         tokenizer = self._tokenizer(exam)
-        shape = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), width=self.width, layers=self.layers,
-                            heads=self.heads, kv_heads=self.kv_heads, context=self.context)
+        shape = LlamaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            context=self.context,
+        )
         # a selection is a set: its order here is drawn from the texts themselves
         order = np.argsort(uniforms(stable_hash(texts), exam.seed, "documents"), kind="stable")
         stream = pack(tokenizer, (texts[i] for i in order))
         windows = Windows(stream, self.context, exam.seed)
         model = Llama(shape, int(generator(exam.seed, "judge").integers(2**31)))
         label = f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}-seed{exam.seed}"
-        checkpoints = Checkpoints(exam.folder / f"{label}.safetensors", identity={
-            "stream": blake2b(stream.tobytes(), digest_size=16).hexdigest(), "shape": asdict(shape),
-            "batch": self.batch, "seed": exam.seed})
+        checkpoints = Checkpoints(
+            exam.folder / f"{label}.safetensors",
+            identity={
+                "stream": blake2b(stream.tobytes(), digest_size=16).hexdigest(),
+                "shape": asdict(shape),
+                "batch": self.batch,
+                "seed": exam.seed,
+            },
+        )
         schedule = Schedule(self.steps, self.learning_rate, self.warmup, weight_decay=self.weight_decay)
-        curve = train(model, lambda step: windows.take(step * self.batch, self.batch), schedule,
-                      checkpoints=checkpoints, device=self.device, description=f"judging {name}")
+        curve = train(
+            model,
+            lambda step: windows.take(step * self.batch, self.batch),
+            schedule,
+            checkpoints=checkpoints,
+            device=self.device,
+            description=f"judging {name}",
+        )
         bits = {source: bits_per_byte(model, tokenizer, held) for source, held in exam.held_out.items()}
         if self.save:
             folder = exam.folder / "models" / label
@@ -98,8 +116,13 @@ class LanguageModel(Judge):
             save_tokenizer(tokenizer, folder, self.context)
         checkpoints.path.unlink(missing_ok=True)
         seen = self.steps * self.batch * self.context
-        return {**summary(bits), "epochs": seen / len(stream), "train_tokens": float(seen),
-                "selected_tokens": float(len(stream)), "train_loss": float(np.mean(curve[-max(1, self.steps // 10):]))}
+        return {
+            **summary(bits),
+            "epochs": seen / len(stream),
+            "train_tokens": float(seen),
+            "selected_tokens": float(len(stream)),
+            "train_loss": float(np.mean(curve[-max(1, self.steps // 10) :])),
+        }
 
     def _tokenizer(self, exam: Exam) -> Tokenizer:
         from harmonia.models.tokenizer import load_tokenizer, save_tokenizer, train_tokenizer

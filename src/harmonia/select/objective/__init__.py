@@ -24,13 +24,51 @@ from harmonia.select.objective.semdedup import SemDeDup
 from harmonia.select.objective.weighted import Term, Weighted
 
 AnyObjective = one_of(
-    Constant, Quality, Classifier, HeuristicClassifier, Perplexity, Dsir, Decorrelation, Pairwise, FacilityLocation,
-    NeighbourCoverage, GraphCut, LogDet, Leverage, Prototypes, SemDeDup, D4, MeanAlignment, KnnVote, Weighted)
+    Constant,
+    Quality,
+    Classifier,
+    HeuristicClassifier,
+    Perplexity,
+    Dsir,
+    Decorrelation,
+    Pairwise,
+    FacilityLocation,
+    NeighbourCoverage,
+    GraphCut,
+    LogDet,
+    Leverage,
+    Prototypes,
+    SemDeDup,
+    D4,
+    MeanAlignment,
+    KnnVote,
+    Weighted,
+)
 
 # a weighted sum holds objectives, itself among them
 Term.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
 Weighted.model_rebuild(_types_namespace={"AnyObjective": AnyObjective})
 
-__all__ = ["D4", "AnyObjective", "Classifier", "Constant", "Decorrelation", "Dsir", "FacilityLocation", "GraphCut",
-           "HeuristicClassifier", "KnnVote", "Leverage", "LogDet", "MeanAlignment", "NeighbourCoverage", "Pairwise", "Perplexity", "Prototypes", "Quality",
-           "SemDeDup", "Term", "Weighted"]
+__all__ = [
+    "D4",
+    "AnyObjective",
+    "Classifier",
+    "Constant",
+    "Decorrelation",
+    "Dsir",
+    "FacilityLocation",
+    "GraphCut",
+    "HeuristicClassifier",
+    "KnnVote",
+    "Leverage",
+    "LogDet",
+    "MeanAlignment",
+    "NeighbourCoverage",
+    "Pairwise",
+    "Perplexity",
+    "Prototypes",
+    "Quality",
+    "SemDeDup",
+    "Term",
+    "Weighted",
+]

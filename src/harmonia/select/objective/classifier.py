@@ -66,8 +66,12 @@ class FromExamples(Objective):
 def _pick(pool: Pool, rows: np.ndarray) -> list[str]:
     wanted = np.zeros(len(pool), bool)
     wanted[rows] = True
-    return [text for here, texts in pool.need_texts("classifier")()
-            for text, take in zip(texts, wanted[here], strict=True) if take]
+    return [
+        text
+        for here, texts in pool.need_texts("classifier")()
+        for text, take in zip(texts, wanted[here], strict=True)
+        if take
+    ]
 
 
 class Classifier(FromExamples):

@@ -41,8 +41,9 @@ class D4(Objective):
         unique = SemDeDup(keep=self.dedup, order=self.order, clusters=self.clusters, iterations=self.iterations)
         rows = np.flatnonzero(np.isfinite(unique.fit(pool, context).scores()))
         count = None if self.clusters is None else min(self.clusters, len(rows))
-        again = pool_clusters(pool, context, count=count, iterations=self.iterations, what="d4", rows=rows,
-                              of=kept_name(self, "unique"))
+        again = pool_clusters(
+            pool, context, count=count, iterations=self.iterations, what="d4", rows=rows, of=kept_name(self, "unique")
+        )
         scores = np.full(len(pool), -np.inf)
         scores[rows] = 1 - again.similarity.astype(np.float64)
         return Modular("d4", scores)

@@ -66,14 +66,17 @@ class Decorrelation(Objective):
         if self.normalise == "per_set":
             return self._per_set(pool, context)
         if self.normalise == "pool_unit":
-            rows, empty = unit_rows(pool, context, "decorrelation", centre=True, standardise=self.standardise,
-                                    zero=self.zero)
+            rows, empty = unit_rows(
+                pool, context, "decorrelation", centre=True, standardise=self.standardise, zero=self.zero
+            )
             return PoolUnit(rows, empty)
         centred = centred_rows(pool, context, "decorrelation", np.float64, standardise=self.standardise)
         if self.normalise == "participation":
             return Participation("decorrelation", centred)
-        kept = context.keep(f"vectors-covariance{'-standardised' * self.standardise}",
-                            lambda: {"covariance": Scatter.of(centred).covariance()})
+        kept = context.keep(
+            f"vectors-covariance{'-standardised' * self.standardise}",
+            lambda: {"covariance": Scatter.of(centred).covariance()},
+        )
         return Covariance(centred, float(np.square(kept["covariance"]).sum()))
 
     def _per_set(self, pool: Pool, context: Context) -> PerSet:
@@ -83,16 +86,22 @@ class Decorrelation(Objective):
         _, variance = moments(pool, context, "decorrelation")
         dead = int((variance == 0).sum())
         if dead:
-            context.warn(f"decorrelation: {dead} of {len(variance)} feature columns are constant over the pool; a "
-                         "column constant in a set counts as uncorrelated and attracts per_set: drop them or use PCA")
+            context.warn(
+                f"decorrelation: {dead} of {len(variance)} feature columns are constant over the pool; a "
+                "column constant in a set counts as uncorrelated and attracts per_set: drop them or use PCA"
+            )
         copies = count_duplicates(features)
         if copies:
-            context.warn(f"decorrelation: {copies} of {len(pool)} feature vectors are exact duplicates of an earlier "
-                         "one; per_set takes a duplicate of the first pick second: deduplicate first"
-                         + (" or set second=farthest" if self.second == "official" else ""))
+            context.warn(
+                f"decorrelation: {copies} of {len(pool)} feature vectors are exact duplicates of an earlier "
+                "one; per_set takes a duplicate of the first pick second: deduplicate first"
+                + (" or set second=farthest" if self.second == "official" else "")
+            )
         if self.second == "official":
-            context.warn("decorrelation: under per_set all distinct pairs are worth the same, so the second pick hangs "
-                         "on eps alone; second=farthest resolves it")
+            context.warn(
+                "decorrelation: under per_set all distinct pairs are worth the same, so the second pick hangs "
+                "on eps alone; second=farthest resolves it"
+            )
         return PerSet(raw_rows(pool, context, "decorrelation", context.dtype), self.eps, self.second)
 
 

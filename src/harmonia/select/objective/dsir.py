@@ -76,8 +76,10 @@ class Dsir(Objective):
         known = context.keep(kept_name(self, "weights"), weigh)
         short = known["words"] < self.min_words
         if short.all():
-            raise InputError(f"dsir: all {len(pool)} documents have fewer than {self.min_words} words; "
-                             "lower it with --set objective.min_words=0")
+            raise InputError(
+                f"dsir: all {len(pool)} documents have fewer than {self.min_words} words; "
+                "lower it with --set objective.min_words=0"
+            )
         if short.any():
             context.warn(f"dsir excludes {short.sum()} of {len(pool)} documents of fewer than {self.min_words} words")
         return Modular("dsir", np.where(short, -np.inf, known["log_weights"]))

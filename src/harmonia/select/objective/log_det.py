@@ -45,8 +45,10 @@ class LogDet(Objective):
             q = pool.need_quality(self.quality, "log-det")
             if (q <= 0).any():
                 row = int(np.flatnonzero(q <= 0)[0])
-                raise InputError(f"log-det: quality column {self.quality!r} is {q[row]:g} at document "
-                                 f"{pool.name_of(row)!r}; weights must be above 0: shift or rank the scores")
+                raise InputError(
+                    f"log-det: quality column {self.quality!r} is {q[row]:g} at document "
+                    f"{pool.name_of(row)!r}; weights must be above 0: shift or rank the scores"
+                )
             rows = ScaledRows(rows, weights=q, dtype=np.float64)
         return LogVolume(rows, empty, self.ridge, context)
 
@@ -61,8 +63,10 @@ class LogVolume(VectorSetFunction):
 
     def grow(self, X: Any, size: int) -> LogDetClimb:
         if self.ridge == 0 and size > X.shape[1]:
-            self.context.warn(f"log-det: {size} picks from vectors of {X.shape[1]} dimensions without a ridge: all "
-                              f"after the first {X.shape[1]} are arbitrary; set ridge=1")
+            self.context.warn(
+                f"log-det: {size} picks from vectors of {X.shape[1]} dimensions without a ridge: all "
+                f"after the first {X.shape[1]} are arbitrary; set ridge=1"
+            )
         return LogDetClimb(X, self.ridge, 1.0 / size)
 
     def values(self, X: Any, sets: np.ndarray) -> np.ndarray:

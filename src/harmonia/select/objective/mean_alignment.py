@@ -60,8 +60,10 @@ def target_vectors(encoder: Encoder, targets: list[str], pool: Pool, what: str) 
     vectors = np.asarray(encoder(targets), np.float64)
     width = pool.need_features(what).shape[1]
     if vectors.shape[1] != width:
-        raise InputError(f"{what}: the target's vectors have {vectors.shape[1]} dimensions and the pool's {width}; "
-                         "embed both with the same features")
+        raise InputError(
+            f"{what}: the target's vectors have {vectors.shape[1]} dimensions and the pool's {width}; "
+            "embed both with the same features"
+        )
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):
         raise InputError(f"{what}: the vector of target text {int(bad[0])} is not finite")
@@ -82,12 +84,13 @@ def _aligned(pool: Pool, context: Context, name: str, make: Callable[[], Scores]
     score: Scores | None = None
     with bar("scoring", len(pool)) as advance:
         for chunk, (start, texts) in enumerate(_chunks(pool)):
+
             def compute(texts: list[str] = texts) -> dict[str, np.ndarray]:
                 nonlocal score
                 score = score or make()
                 return {"scores": score(texts)}
 
-            scores[start:start + len(texts)] = context.keep(f"{name}-{chunk:06d}", compute)["scores"]
+            scores[start : start + len(texts)] = context.keep(f"{name}-{chunk:06d}", compute)["scores"]
             advance(len(texts))
     return _finite(pool, scores)
 
@@ -106,8 +109,10 @@ def _chunks(pool: Pool) -> Iterator[tuple[int, list[str]]]:
 def _finite(pool: Pool, scores: np.ndarray) -> np.ndarray:
     bad = np.flatnonzero(~np.isfinite(scores))
     if len(bad):
-        raise InputError(f"mean-alignment: the score of document {pool.name_of(int(bad[0]))!r} is {scores[bad[0]]} "
-                         f"({len(bad)} of {len(scores)}); drop it, or use float64 arithmetic (features.dtype)")
+        raise InputError(
+            f"mean-alignment: the score of document {pool.name_of(int(bad[0]))!r} is {scores[bad[0]]} "
+            f"({len(bad)} of {len(scores)}); drop it, or use float64 arithmetic (features.dtype)"
+        )
     return scores
 
 

@@ -74,12 +74,15 @@ class Perplexity(Objective):
         if unknown.all():
             raise InputError(f"perplexity: none of the {len(pool)} documents has a token to predict")
         if unknown.any():
-            context.warn(f"perplexity excludes {unknown.sum()} of {len(pool)} documents without a token to predict "
-                         f"(the first: {pool.name_of(int(np.flatnonzero(unknown)[0]))!r})")
+            context.warn(
+                f"perplexity excludes {unknown.sum()} of {len(pool)} documents without a token to predict "
+                f"(the first: {pool.name_of(int(np.flatnonzero(unknown)[0]))!r})"
+            )
         scores = np.full(len(pool), -np.inf)
         known = loss[~unknown]
-        scores[~unknown] = {"lowest": -known, "highest": known,
-                            "middle": -np.abs(scaled(known, "rank") - 0.5)}[self.band]
+        scores[~unknown] = {"lowest": -known, "highest": known, "middle": -np.abs(scaled(known, "rank") - 0.5)}[
+            self.band
+        ]
         return Modular("perplexity", scores)
 
     def _judge(self, pool: Pool, context: Context) -> Judge:
@@ -88,7 +91,7 @@ class Perplexity(Objective):
             from harmonia.models.hub_lm import HubLM
 
             lm = HubLM(self.model, self.read_tokens)
-            return lambda rows, texts: lm.losses([text[:self.read_chars] for text in texts])
+            return lambda rows, texts: lm.losses([text[: self.read_chars] for text in texts])
         if self.target or self.target_texts:
             model = NgramLM.train(examples(self.target, self.target_texts, "perplexity.target"), self.order)
             return lambda rows, texts: self._ngram_loss(model, texts, pool.tokens[rows])
@@ -105,15 +108,21 @@ class Perplexity(Objective):
     def _learn_half(self, pool: Pool, half: np.ndarray, seed: int) -> NgramLM:
         size = int(pool.lengths[half].sum())
         if not size:
-            raise InputError("perplexity: the pool needs two documents that are not empty to judge each other; "
-                             "name texts to learn from with --set objective.target=PATH")
+            raise InputError(
+                "perplexity: the pool needs two documents that are not empty to judge each other; "
+                "name texts to learn from with --set objective.target=PATH"
+            )
         learn = half & (uniforms(pool.keys, seed, "learn") * size < self.train_bytes) & (pool.lengths > 0)
-        texts = (text for rows, block in pool.need_texts("perplexity")()
-                 for text, take in zip(block, learn[rows], strict=True) if take)
+        texts = (
+            text
+            for rows, block in pool.need_texts("perplexity")()
+            for text, take in zip(block, learn[rows], strict=True)
+            if take
+        )
         return NgramLM.train(texts, self.order)
 
     def _ngram_loss(self, model: NgramLM, texts: list[str], tokens: np.ndarray) -> np.ndarray:
-        heads = [text[:self.read_chars] for text in texts]
+        heads = [text[: self.read_chars] for text in texts]
         sizes = np.array([len(text) for text in texts])
         read = np.array([len(head) for head in heads]) / np.maximum(sizes, 1)
         return np.where(sizes > 0, model.bits(heads) * np.log(2) / (tokens * np.maximum(read, 1e-300)), np.nan)

@@ -49,8 +49,10 @@ def moments(pool: Pool, context: Context, what: str) -> tuple[np.ndarray, np.nda
 
     kept = context.keep("vectors-moments", make)
     if not kept["variance"].any():
-        raise InputError(f"{what}: all {matrix.shape[1]} feature columns are constant over the pool, so every set is "
-                         "alike; use other features")
+        raise InputError(
+            f"{what}: all {matrix.shape[1]} feature columns are constant over the pool, so every set is "
+            "alike; use other features"
+        )
     return kept["mean"], kept["variance"]
 
 
@@ -61,8 +63,15 @@ def centred_rows(pool: Pool, context: Context, what: str, dtype: Any, *, standar
     return ScaledRows(pool.need_features(what), mean, deviation, dtype=dtype)
 
 
-def unit_rows(pool: Pool, context: Context, what: str, *, centre: bool = False, standardise: bool = False,
-              zero: ZeroRule = "error") -> tuple[ScaledRows, np.ndarray]:
+def unit_rows(
+    pool: Pool,
+    context: Context,
+    what: str,
+    *,
+    centre: bool = False,
+    standardise: bool = False,
+    zero: ZeroRule = "error",
+) -> tuple[ScaledRows, np.ndarray]:
     """Return the features scaled to length 1, and which rows have no direction: (n,) bool.
 
     Args:
@@ -117,15 +126,18 @@ def _numeric(pool: Pool, context: Context, what: str) -> Matrix:
 def _check_finite(pool: Pool, matrix: Matrix, what: str) -> None:
     bad = first_not_finite(matrix)
     if bad is not None:
-        raise InputError(f"{what}: the features of document {pool.name_of(bad)!r} hold NaN or an infinity; "
-                         "embed it again or drop it")
+        raise InputError(
+            f"{what}: the features of document {pool.name_of(bad)!r} hold NaN or an infinity; embed it again or drop it"
+        )
 
 
 def _zero_message(pool: Pool, what: str, rows: np.ndarray, centre: bool) -> str:
     names = ", ".join(repr(pool.name_of(int(row))) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
     why = "equal the pool mean" if centre else "are zero"
-    return (f"{what}: the features of {len(rows)} document{'s' * (len(rows) > 1)} ({names}) {why} and have no "
-            "direction; drop them, or set zero=drop on the objective")
+    return (
+        f"{what}: the features of {len(rows)} document{'s' * (len(rows) > 1)} ({names}) {why} and have no "
+        "direction; drop them, or set zero=drop on the objective"
+    )
 
 
 class ExcludingClimb:

@@ -17,7 +17,7 @@ from harmonia.select.pool import Pool
 from harmonia.select.set_function import WeightedSum
 
 if TYPE_CHECKING:
-    from harmonia.select.objective import AnyObjective
+    from harmonia.select.objective.base import Objective as AnyObjective
 
 
 class Term(Part):
@@ -39,5 +39,6 @@ class Weighted(Objective):
     references: ClassVar[tuple[str, ...]] = ()
 
     def fit(self, pool: Pool, context: Context) -> WeightedSum:
-        return WeightedSum([term.weight for term in self.terms],
-                           [term.objective.fit(pool, context) for term in self.terms])
+        return WeightedSum(
+            [term.weight for term in self.terms], [term.objective.fit(pool, context) for term in self.terms]
+        )

@@ -18,11 +18,38 @@ from harmonia.select.solver.threshold import Threshold
 from harmonia.select.solver.top_n import TopN
 from harmonia.select.solver.two_stage import TwoStage
 
-AnySolver = one_of(TopN, Gumbel, Threshold, Stratified, Greedy, StochasticGreedy, FrankWolfe, MaskPolicyGradient,
-                   KCenter, MirrorWeights, TwoStage, Everything)
+AnySolver = one_of(
+    TopN,
+    Gumbel,
+    Threshold,
+    Stratified,
+    Greedy,
+    StochasticGreedy,
+    FrankWolfe,
+    MaskPolicyGradient,
+    KCenter,
+    MirrorWeights,
+    TwoStage,
+    Everything,
+)
 
 # two stages hold an objective and a solver, itself among them
 TwoStage.model_rebuild(_types_namespace={"AnyObjective": AnyObjective, "AnySolver": AnySolver})
 
-__all__ = ["AnySolver", "Everything", "FrankWolfe", "Greedy", "Gumbel", "KCenter", "MaskPolicyGradient", "MirrorWeights",
-           "Picks", "Problem", "StochasticGreedy", "Stratified", "Threshold", "TopN", "TwoStage"]
+__all__ = [
+    "AnySolver",
+    "Everything",
+    "FrankWolfe",
+    "Greedy",
+    "Gumbel",
+    "KCenter",
+    "MaskPolicyGradient",
+    "MirrorWeights",
+    "Picks",
+    "Problem",
+    "StochasticGreedy",
+    "Stratified",
+    "Threshold",
+    "TopN",
+    "TwoStage",
+]

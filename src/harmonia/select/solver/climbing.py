@@ -13,9 +13,13 @@ from harmonia.select.solver.base import Problem
 from harmonia.select.solver.shares import Chosen, Share
 
 
-def climb_share(problem: Problem, share: Share, climb_over: Callable[[np.ndarray | None, int], Climb],
-                search: Callable[[Climb, Ledger, np.ndarray], Search],
-                start: Callable[[Climb, Ledger, np.ndarray], int | None]) -> Chosen:
+def climb_share(
+    problem: Problem,
+    share: Share,
+    climb_over: Callable[[np.ndarray | None, int], Climb],
+    search: Callable[[Climb, Ledger, np.ndarray], Search],
+    start: Callable[[Climb, Ledger, np.ndarray], int | None],
+) -> Chosen:
     """Take a share's documents one after another, on top of what is chosen already.
 
     Args:

@@ -19,4 +19,6 @@ class Everything(Solver):
         scores = own_scores(problem, self.kind)
         rows = np.lexsort((problem.pool.keys, -scores))
         terms = own_terms(problem.function, rows)
-        return Picks(rows, scores[rows], dict(zip(problem.function.names, terms.T, strict=True)), np.zeros(len(rows), np.int64))
+        return Picks(
+            rows, scores[rows], dict(zip(problem.function.names, terms.T, strict=True)), np.zeros(len(rows), np.int64)
+        )

@@ -50,8 +50,10 @@ class FrankWolfe(Solver):
             raise InputError(f"the objective is nan for document {name!r}; look for unusable features")
         allowed = slope > -np.inf
         if np.count_nonzero(allowed) < counted.amount:
-            raise InputError(f"the budget is {counted.amount} documents, but only {np.count_nonzero(allowed)} of "
-                             f"{len(problem.pool)} may be picked; lower the budget")
+            raise InputError(
+                f"the budget is {counted.amount} documents, but only {np.count_nonzero(allowed)} of "
+                f"{len(problem.pool)} may be picked; lower the budget"
+            )
 
         def vertex(gradient: np.ndarray) -> np.ndarray:
             mask = fixed.copy()
@@ -60,8 +62,15 @@ class FrankWolfe(Solver):
 
         even = fixed.copy()
         even[share.rows[allowed]] = counted.amount / np.count_nonzero(allowed)
-        best = maximise(relaxed.value, relaxed.gradient, relaxed.curvature, vertex, vertex(relaxed.gradient(even)),
-                        tolerance=self.tolerance, iterations=self.iterations)
+        best = maximise(
+            relaxed.value,
+            relaxed.gradient,
+            relaxed.curvature,
+            vertex,
+            vertex(relaxed.gradient(even)),
+            tolerance=self.tolerance,
+            iterations=self.iterations,
+        )
         entries, slope = best.m[share.rows], relaxed.gradient(best.m)[share.rows]
         order = np.lexsort((-slope, -entries))
         ranks = np.empty(len(order))
@@ -69,8 +78,10 @@ class FrankWolfe(Solver):
         rows = share.rows[share.top(np.where(allowed, ranks, -np.inf))]
         members = fixed.copy()
         members[rows] = 1.0
-        facts: dict[str, float] = {"iterations": best.iterations,
-                                   "fractional": int(np.count_nonzero((best.m > 1e-9) & (best.m < 1 - 1e-9)))}
+        facts: dict[str, float] = {
+            "iterations": best.iterations,
+            "fractional": int(np.count_nonzero((best.m > 1e-9) & (best.m < 1 - 1e-9))),
+        }
         if share.costs is None:
             value = relaxed.value(members)
             facts |= {"value": value, "bound": best.bound, "gap": max(best.bound - value, 0.0)}

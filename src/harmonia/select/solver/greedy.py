@@ -51,8 +51,11 @@ class Greedy(Solver):
     def _groups(self, problem: Problem, batch: int) -> np.ndarray:
         n = len(problem.pool)
         groups = np.empty(n, np.int64)
-        order = np.argsort(mix(problem.pool.keys, problem.context.seed, "batches"), kind="stable") \
-            if self.order == "shuffled" else np.arange(n)
+        order = (
+            np.argsort(mix(problem.pool.keys, problem.context.seed, "batches"), kind="stable")
+            if self.order == "shuffled"
+            else np.arange(n)
+        )
         groups[order] = np.arange(n) // batch
         return groups
 
@@ -77,8 +80,9 @@ class Greedy(Solver):
             return None
         key = stable_hash([self.first])[0]
         if not (problem.pool.keys == key).any():
-            raise InputError(f"solver.first: no document has the id {self.first!r}; "
-                             "give best, random or an id of the pool")
+            raise InputError(
+                f"solver.first: no document has the id {self.first!r}; give best, random or an id of the pool"
+            )
         return key
 
 

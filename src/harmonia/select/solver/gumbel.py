@@ -32,8 +32,11 @@ class Gumbel(Solver):
 
     def solve(self, problem: Problem) -> Picks:
         scores = own_scores(problem, self.kind)
-        keys = gumbel_keys(standardise(scores) if self.normalise else scores,
-                           gumbels(problem.pool.keys, problem.context.seed, "gumbel"), self.temperature)
+        keys = gumbel_keys(
+            standardise(scores) if self.normalise else scores,
+            gumbels(problem.pool.keys, problem.context.seed, "gumbel"),
+            self.temperature,
+        )
 
         def take(share: Share) -> Chosen:
             rows = share.rows[share.top(keys[share.rows])]

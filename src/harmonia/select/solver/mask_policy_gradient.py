@@ -71,11 +71,16 @@ class MaskPolicyGradient(Solver):
         quality = problem.pool.need_quality(self.column, "solver") if self.keep < 1 or self.init == "quality" else None
         if quality is not None and self.init == "quality" and quality.min() <= 0:
             name = problem.pool.name_of(int(np.argmin(quality)))
-            raise InputError(f"solver.init=quality takes logarithms, but document {name!r} has quality "
-                             f"{quality.min():g}; shift the scores above 0, use their ranks, or set solver.init=zero")
+            raise InputError(
+                f"solver.init=quality takes logarithms, but document {name!r} has quality "
+                f"{quality.min():g}; shift the scores above 0, use their ranks, or set solver.init=zero"
+            )
         logits = np.zeros(len(problem.pool)) if quality is None or self.init == "zero" else np.log(quality)
-        shares = split(problem, self._blocks(problem, quality),
-                       candidates="documents left after pruning by quality" if self.keep < 1 else "documents")
+        shares = split(
+            problem,
+            self._blocks(problem, quality),
+            candidates="documents left after pruning by quality" if self.keep < 1 else "documents",
+        )
         return spend(problem, shares, lambda share: self._take(problem, share, logits))
 
     def _blocks(self, problem: Problem, quality: np.ndarray | None) -> np.ndarray:
@@ -83,7 +88,7 @@ class MaskPolicyGradient(Solver):
         n = len(problem.pool)
         kept = np.arange(n)
         if quality is not None and self.keep < 1:
-            kept = np.sort(np.lexsort((problem.pool.keys, -quality))[:math.ceil(self.keep * n)])
+            kept = np.sort(np.lexsort((problem.pool.keys, -quality))[: math.ceil(self.keep * n)])
         groups = np.full(n, -1)
         order = np.argsort(mix(problem.pool.keys[kept], problem.context.seed, "blocks"), kind="stable")
         groups[kept[order]] = np.arange(len(kept)) // self.block
@@ -98,23 +103,30 @@ class MaskPolicyGradient(Solver):
         if self.final == "sample":
             learned = learned + gumbels(keys, problem.context.seed, "final")
         rows = share.rows[share.top(learned)]
-        return Chosen(rows, *marginals(problem.function, rows, problem.chosen),
-                      {"steps": len(rewards), "reward": rewards[-1]})
+        return Chosen(
+            rows, *marginals(problem.function, rows, problem.chosen), {"steps": len(rewards), "reward": rewards[-1]}
+        )
 
-    def _learn(self, problem: Problem, rows: np.ndarray, logits: np.ndarray,
-               size: int) -> tuple[np.ndarray, list[float]]:
+    def _learn(
+        self, problem: Problem, rows: np.ndarray, logits: np.ndarray, size: int
+    ) -> tuple[np.ndarray, list[float]]:
         """Return the learned logits of one block, (m,) float64, and the mean reward of each step."""
         active = max(1, round(self.batch_fraction * len(rows)))
         drawn = math.floor(size * active / len(rows) + 0.5)
         if drawn < 1:
-            raise InputError(f"a step with {active} of {len(rows)} documents draws {size * active / len(rows):.2f} "
-                             f"of the {size} picks; raise solver.batch_fraction to {min(1, 1 / size):.3g} or more")
+            raise InputError(
+                f"a step with {active} of {len(rows)} documents draws {size * active / len(rows):.2f} "
+                f"of the {size} picks; raise solver.batch_fraction to {min(1, 1 / size):.3g} or more"
+            )
         keys, seed = problem.pool.keys[rows], problem.context.seed
         logits = np.clip(logits - logits.mean(), -self.clip, self.clip)
         rewards: list[float] = []
         for turn in range(self.steps):
-            batch = np.arange(len(rows)) if active == len(rows) else np.sort(
-                np.argpartition(mix(keys, seed, "active", turn), active - 1)[:active])
+            batch = (
+                np.arange(len(rows))
+                if active == len(rows)
+                else np.sort(np.argpartition(mix(keys, seed, "active", turn), active - 1)[:active])
+            )
             salts = generator(seed, "masks", turn).integers(0, 2**64, self.masks, dtype=np.uint64)
             noise = gumbels(keys[batch][None, :] ^ salts[:, None], seed, "mask")
             sets = gumbel_top_k(logits[batch], noise, drawn)
@@ -126,12 +138,17 @@ class MaskPolicyGradient(Solver):
                 values = problem.function.evaluate(sets, rows[batch])
             if not np.isfinite(values).all():
                 bad = int(np.flatnonzero(~np.isfinite(values))[0])
-                raise InputError(f"the objective is {values[bad]} for mask {bad} of step {turn + 1}; "
-                                 "look for unusable features or scores")
+                raise InputError(
+                    f"the objective is {values[bad]} for mask {bad} of step {turn + 1}; "
+                    "look for unusable features or scores"
+                )
             rewards.append(float(values.mean()))
             advantages = group_advantages(values)
-            gradient = independent_gradient(sets, advantages, len(batch)) if self.log_prob == "independent" \
+            gradient = (
+                independent_gradient(sets, advantages, len(batch))
+                if self.log_prob == "independent"
                 else plackett_luce_gradient(logits[batch], sets, advantages)
+            )
             largest = np.abs(gradient).max()
             if largest > 0:
                 decay = 0.5 * (1 + math.cos(math.pi * turn / self.steps))
@@ -145,4 +162,4 @@ class MaskPolicyGradient(Solver):
         w = self.window
         if self.tolerance == 0 or len(rewards) < 2 * w:
             return False
-        return float(np.mean(rewards[-w:]) - np.mean(rewards[-2 * w:-w])) < self.tolerance
+        return float(np.mean(rewards[-w:]) - np.mean(rewards[-2 * w : -w])) < self.tolerance

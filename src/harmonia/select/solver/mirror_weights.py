@@ -78,7 +78,7 @@ class MirrorWeights(Solver):
             rows = share.rows[share.top(keys[share.rows])]
             return Chosen(rows, scores[rows], own_terms(problem.function, rows))
 
-        picks = spend(problem, split(problem, groups, weights[:groups.max() + 1]), take)
+        picks = spend(problem, split(problem, groups, weights[: groups.max() + 1]), take)
         names = zip(pool.source_names, weights, strict=True)
         return replace(picks, facts={f"weight/{name}": float(weight) for name, weight in names})
 
@@ -94,13 +94,21 @@ class MirrorWeights(Solver):
             raise MissingExtraError(error.name or "torch", "lm") from error
         texts = self._texts(pool, seed)
         tokenizer = train_tokenizer((text for own in texts for text in own), self.vocab_size)
-        streams = [Windows(pack(tokenizer, own), self.context, seed, name)
-                   for name, own in zip(pool.source_names, texts, strict=True)]
+        streams = [
+            Windows(pack(tokenizer, own), self.context, seed, name)
+            for name, own in zip(pool.source_names, texts, strict=True)
+        ]
         sizes = np.bincount(pool.sources, pool.tokens, len(streams))
         count = self.windows * len(streams)
         mixture = _Mixture(streams, tempered_shares(sizes, self.tempering), self.steps, count, seed)
-        shape = LlamaConfig(vocab_size=tokenizer.get_vocab_size(), width=self.width, layers=self.layers,
-                            heads=self.heads, kv_heads=self.heads, context=self.context)
+        shape = LlamaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            width=self.width,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.heads,
+            context=self.context,
+        )
         schedule = Schedule(self.steps, self.learning_rate, self.steps // 10)
         start = int(generator(seed, "mirror-weights").integers(2**31))
         reference, proxy = Llama(shape, start), Llama(shape, start)
@@ -126,9 +134,12 @@ class MirrorWeights(Solver):
         seen = np.zeros(len(pool), bool)
         for source in range(len(pool.source_names)):
             own = np.flatnonzero(pool.sources == source)
-            seen[own[np.argsort(draw[own], kind="stable")[:self.documents]]] = True
-        found: dict[int, str] = {rows.start + int(i): block[i] for rows, block in pool.need_texts("mirror-weights")()
-                                 for i in np.flatnonzero(seen[rows])}
+            seen[own[np.argsort(draw[own], kind="stable")[: self.documents]]] = True
+        found: dict[int, str] = {
+            rows.start + int(i): block[i]
+            for rows, block in pool.need_texts("mirror-weights")()
+            for i in np.flatnonzero(seen[rows])
+        }
         texts: list[list[str]] = [[] for _ in pool.source_names]
         for row in sorted(found, key=lambda row: float(draw[row])):
             texts[pool.sources[row]].append(found[row])
@@ -149,5 +160,10 @@ class _Mixture:
         self.counts = counts
 
     def batch(self, step: int) -> np.ndarray:
-        return np.concatenate([stream.take(int(first), int(count)) for stream, first, count
-                               in zip(self.streams, self.firsts[step], self.counts[step], strict=True) if count])
+        return np.concatenate(
+            [
+                stream.take(int(first), int(count))
+                for stream, first, count in zip(self.streams, self.firsts[step], self.counts[step], strict=True)
+                if count
+            ]
+        )

@@ -17,12 +17,16 @@ def own_scores(problem: Problem, solver: str) -> np.ndarray:
     """
     scores = problem.function.scores()
     if scores is None:
-        raise InputError(f"solver {solver} ranks documents by a score of their own, but the objective "
-                         f"{'+'.join(problem.function.names)} judges whole sets; use solver=greedy")
+        raise InputError(
+            f"solver {solver} ranks documents by a score of their own, but the objective "
+            f"{'+'.join(problem.function.names)} judges whole sets; use solver=greedy"
+        )
     bad = np.flatnonzero(np.isnan(scores) | np.isposinf(scores))
     if len(bad):
-        raise InputError(f"the score of document {problem.pool.name_of(int(bad[0]))!r} is {scores[bad[0]]} "
-                         f"({len(bad)} of {len(scores)}); scores must be numbers")
+        raise InputError(
+            f"the score of document {problem.pool.name_of(int(bad[0]))!r} is {scores[bad[0]]} "
+            f"({len(bad)} of {len(scores)}); scores must be numbers"
+        )
     return scores
 
 

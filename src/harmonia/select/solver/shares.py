@@ -54,8 +54,15 @@ class Share:
         if self.costs is None:
             return self
         scale = self.size / self.amount
-        return Share(self.rows, self.keys, self.sources, None, self.size, None if self.low is None else self.low * scale,
-                     None if self.high is None else self.high * scale)
+        return Share(
+            self.rows,
+            self.keys,
+            self.sources,
+            None,
+            self.size,
+            None if self.low is None else self.low * scale,
+            None if self.high is None else self.high * scale,
+        )
 
     def ledger(self, candidates: np.ndarray, positions: np.ndarray) -> Ledger:
         """Return a ledger over a larger list of candidates, in which ``rows`` stand at ``positions``."""
@@ -64,8 +71,15 @@ class Share:
         sources[positions], keys[positions] = self.sources, self.keys
         if self.costs is not None:
             costs[positions] = self.costs
-        return Ledger(candidates, self.amount, costs=None if self.costs is None else costs, sources=sources,
-                      low=self.low, high=self.high, keys=keys)
+        return Ledger(
+            candidates,
+            self.amount,
+            costs=None if self.costs is None else costs,
+            sources=sources,
+            low=self.low,
+            high=self.high,
+            keys=keys,
+        )
 
     def top(self, scores: np.ndarray) -> np.ndarray:
         """Return the positions of the best scores that fit; fewer than the amount where no more may be taken.
@@ -112,8 +126,9 @@ def whole(problem: Problem) -> Share:
     return split(problem, np.zeros(len(problem.pool), np.int64))[0]
 
 
-def split(problem: Problem, groups: np.ndarray, weights: np.ndarray | None = None, *,
-          candidates: str = "documents") -> list[Share]:
+def split(
+    problem: Problem, groups: np.ndarray, weights: np.ndarray | None = None, *, candidates: str = "documents"
+) -> list[Share]:
     """Split the pool and the budget into groups.
 
     Args:
@@ -138,16 +153,19 @@ def split(problem: Problem, groups: np.ndarray, weights: np.ndarray | None = Non
     costs = None if budget.unit == "documents" else pool.tokens[rows]
     if costs is not None and (costs < 1).any():
         row = int(rows[np.flatnonzero(costs < 1)[0]])
-        raise InputError(f"document {pool.name_of(row)!r} has {pool.tokens[row]} tokens; "
-                         "a token budget needs at least 1")
+        raise InputError(
+            f"document {pool.name_of(row)!r} has {pool.tokens[row]} tokens; a token budget needs at least 1"
+        )
     amount = budget.amount
     low, high = budget.bounds(pool.source_names) if budget.floors or budget.ceilings else (None, None)
     kinds = 1 if low is None else len(pool.source_names)
     cell = group * kinds + (0 if low is None else sources)
     held = np.bincount(cell, weights=costs, minlength=count * kinds).reshape(count, kinds).astype(np.int64)
     if held.sum() < amount:
-        raise InputError(f"the budget is {amount} {budget.unit}, but only {held.sum()} remain "
-                         f"among {len(rows)} {candidates}; lower the budget")
+        raise InputError(
+            f"the budget is {amount} {budget.unit}, but only {held.sum()} remain "
+            f"among {len(rows)} {candidates}; lower the budget"
+        )
     lows = highs = None
     limits, least = held, None
     if low is not None and high is not None:
@@ -156,11 +174,19 @@ def split(problem: Problem, groups: np.ndarray, weights: np.ndarray | None = Non
     amounts = quotas(held.sum(axis=1) if weights is None else weights, limits.sum(axis=1), amount, low=least)
     order = np.argsort(group, kind="stable")
     starts = np.searchsorted(group[order], np.arange(count + 1))
-    members = [order[starts[g]:starts[g + 1]] for g in range(count)]
-    return [Share(rows[m], pool.keys[rows[m]], sources[m], None if costs is None else costs[m], int(amounts[g]),
-                  None if lows is None else lows[g].astype(np.float64),
-                  None if highs is None else highs[g].astype(np.float64))
-            for g, m in enumerate(members)]
+    members = [order[starts[g] : starts[g + 1]] for g in range(count)]
+    return [
+        Share(
+            rows[m],
+            pool.keys[rows[m]],
+            sources[m],
+            None if costs is None else costs[m],
+            int(amounts[g]),
+            None if lows is None else lows[g].astype(np.float64),
+            None if highs is None else highs[g].astype(np.float64),
+        )
+        for g, m in enumerate(members)
+    ]
 
 
 def _cells(problem: Problem, held: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,12 +195,16 @@ def _cells(problem: Problem, held: np.ndarray, low: np.ndarray, high: np.ndarray
     least, most = whole_bounds(low, high, budget.amount, len(names))
     total = held.sum(axis=0)
     for s in np.flatnonzero(least > total):
-        raise InputError(f"the floor of {names[s]!r} is {least[s]} {budget.unit}, but only {total[s]} can be chosen "
-                         "there; lower the floor")
+        raise InputError(
+            f"the floor of {names[s]!r} is {least[s]} {budget.unit}, but only {total[s]} can be chosen "
+            "there; lower the floor"
+        )
     most = np.minimum(most, total)
     if most.sum() < budget.amount:
-        raise InputError(f"the ceilings leave {most.sum()} {budget.unit}, but the budget is {budget.amount}; "
-                         "raise a ceiling or lower the budget")
+        raise InputError(
+            f"the ceilings leave {most.sum()} {budget.unit}, but the budget is {budget.amount}; "
+            "raise a ceiling or lower the budget"
+        )
     lows, highs = np.zeros_like(held), np.zeros_like(held)
     for s in np.flatnonzero(total):
         lows[:, s] = quotas(held[:, s], held[:, s], int(least[s])) if least[s] else 0
@@ -184,8 +214,9 @@ def _cells(problem: Problem, held: np.ndarray, low: np.ndarray, high: np.ndarray
     return lows, highs
 
 
-def spend(problem: Problem, shares: Sequence[Share], take: Callable[[Share], Chosen], *,
-          complete: bool = True) -> Picks:
+def spend(
+    problem: Problem, shares: Sequence[Share], take: Callable[[Share], Chosen], *, complete: bool = True
+) -> Picks:
     """Solve every share and put the picks together; a fact is its mean over the shares.
 
     Shares counted in documents are independent and run in threads; the result does not depend on how many.
@@ -205,12 +236,16 @@ def spend(problem: Problem, shares: Sequence[Share], take: Callable[[Share], Cho
         parts = dict(zip(busy, _at_once(take, [shares[g] for g in busy]), strict=True))
     else:
         parts = dict(_in_turn(problem, shares, take))
-    picks = Picks(rows=np.concatenate([p.rows for p in parts.values()]) if parts else np.empty(0, np.int64),
-                  scores=np.concatenate([p.scores for p in parts.values()]) if parts else np.empty(0),
-                  terms=_columns(names, list(parts.values())),
-                  batches=np.repeat(np.array(list(parts), np.int64), [len(p.rows) for p in parts.values()]),
-                  facts={name: float(np.mean([p.facts[name] for p in parts.values()]))
-                         for name in dict.fromkeys(name for p in parts.values() for name in p.facts)})
+    picks = Picks(
+        rows=np.concatenate([p.rows for p in parts.values()]) if parts else np.empty(0, np.int64),
+        scores=np.concatenate([p.scores for p in parts.values()]) if parts else np.empty(0),
+        terms=_columns(names, list(parts.values())),
+        batches=np.repeat(np.array(list(parts), np.int64), [len(p.rows) for p in parts.values()]),
+        facts={
+            name: float(np.mean([p.facts[name] for p in parts.values()]))
+            for name in dict.fromkeys(name for p in parts.values() for name in p.facts)
+        },
+    )
     _check(problem, picks.rows, complete)
     return picks
 
@@ -225,8 +260,7 @@ def _at_once(take: Callable[[Share], Chosen], shares: Sequence[Share]) -> list[C
         return list(threads.map(take, shares))
 
 
-def _in_turn(problem: Problem, shares: Sequence[Share],
-             take: Callable[[Share], Chosen]) -> list[tuple[int, Chosen]]:
+def _in_turn(problem: Problem, shares: Sequence[Share], take: Callable[[Share], Chosen]) -> list[tuple[int, Chosen]]:
     """Solve shares of tokens in turn; what a crossing document took too much, or what was left, goes to the next."""
     tokens, sources = problem.pool.tokens, problem.pool.sources
     parts = []
@@ -259,14 +293,18 @@ def _check(problem: Problem, rows: np.ndarray, complete: bool) -> None:
     cost = np.ones(len(rows), np.int64) if budget.unit == "documents" else pool.tokens[rows]
     if complete and cost.sum() < budget.amount:
         left = len(pool) - len(problem.chosen) - len(rows)
-        raise InputError(f"the budget is {budget.amount} {budget.unit}, but after {cost.sum()} none of the {left} "
-                         "documents that remain may be picked (a score of -inf, or a ceiling that is reached); "
-                         "lower the budget")
+        raise InputError(
+            f"the budget is {budget.amount} {budget.unit}, but after {cost.sum()} none of the {left} "
+            "documents that remain may be picked (a score of -inf, or a ceiling that is reached); "
+            "lower the budget"
+        )
     if budget.floors:
         low, high = budget.bounds(pool.source_names)
         if budget.unit == "documents":
             low = whole_bounds(low, high, budget.amount, len(low))[0].astype(np.float64)
         taken = np.bincount(pool.sources[rows], weights=cost, minlength=len(low))
         for s in np.flatnonzero(taken < low - 1e-6):
-            raise InputError(f"the floor of {pool.source_names[s]!r} is {low[s]:.0f} {budget.unit}, "
-                             f"but only {taken[s]:.0f} can be picked there; lower the floor")
+            raise InputError(
+                f"the floor of {pool.source_names[s]!r} is {low[s]:.0f} {budget.unit}, "
+                f"but only {taken[s]:.0f} can be picked there; lower the floor"
+            )

@@ -40,7 +40,12 @@ class StochasticGreedy(Solver):
             order = np.argsort(mix(problem.pool.keys[rows], seed, "stochastic-greedy"), kind="stable")
             return Sampled(climb, ledger, order, max(1, sample), lambda turn: generator(seed, "sample", turn))
 
-        picks = spend(problem, [whole(problem)], lambda share: climb_share(
-            problem, share, problem.function.climb, lambda *state: search(share, *state), lambda *state: None))
+        picks = spend(
+            problem,
+            [whole(problem)],
+            lambda share: climb_share(
+                problem, share, problem.function.climb, lambda *state: search(share, *state), lambda *state: None
+            ),
+        )
         picks.facts["gain"] = float(picks.scores.sum())
         return picks

@@ -41,8 +41,9 @@ class Stratified(Solver):
 
     def solve(self, problem: Problem) -> Picks:
         scores = own_scores(problem, self.kind)
-        keys = gumbel_keys(standardise(scores), gumbels(problem.pool.keys, problem.context.seed, "gumbel"),
-                           self.temperature)
+        keys = gumbel_keys(
+            standardise(scores), gumbels(problem.pool.keys, problem.context.seed, "gumbel"), self.temperature
+        )
         groups = self._strata(problem)
         tokens = problem.pool.tokens if problem.budget.unit == "tokens" else None
         sizes = np.bincount(groups, weights=tokens)
@@ -62,8 +63,9 @@ class Stratified(Solver):
         from harmonia.maths.clustering import spherical_kmeans
 
         features = problem.pool.need_features("solver stratified with strata=cluster")
-        labels = spherical_kmeans(features, min(self.clusters, len(problem.pool)), keys=problem.pool.keys,
-                                  seed=problem.context.seed).labels.astype(np.int64)
+        labels = spherical_kmeans(
+            features, min(self.clusters, len(problem.pool)), keys=problem.pool.keys, seed=problem.context.seed
+        ).labels.astype(np.int64)
         # documents whose features are zero belong to no cluster: they are a stratum of their own
         return np.where(labels < 0, labels.max() + 1, labels)
 
@@ -71,5 +73,7 @@ class Stratified(Solver):
         wanted = shares * problem.budget.amount
         for c in np.flatnonzero(wanted > sizes + 1e-6):
             name = repr(problem.pool.source_names[c]) if self.strata == "source" else f"cluster {c}"
-            raise InputError(f"the quota of {name} is {wanted[c]:.0f} {problem.budget.unit}, but it holds only "
-                             f"{sizes[c]:.0f}; lower the budget or set solver.redistribute=true")
+            raise InputError(
+                f"the quota of {name} is {wanted[c]:.0f} {problem.budget.unit}, but it holds only "
+                f"{sizes[c]:.0f}; lower the budget or set solver.redistribute=true"
+            )

@@ -17,7 +17,9 @@ class TopN(Solver):
     def solve(self, problem: Problem) -> Picks:
         scores = own_scores(problem, self.kind)
         if len(scores) > 1 and (scores == scores[0]).all():
-            problem.context.warn("all documents have the same score; which ones are taken is decided by their ids alone")
+            problem.context.warn(
+                "all documents have the same score; which ones are taken is decided by their ids alone"
+            )
 
         def take(share: Share) -> Chosen:
             rows = share.rows[share.top(scores[share.rows])]

@@ -37,7 +37,12 @@ class TwoStage(Solver):
         keep = Budget.parse(self.keep, len(pool), int(pool.tokens.sum()), floors=budget.floors)
         first = Problem(pool, self.prefilter.fit(pool, problem.context), keep, problem.context, problem.chosen)
         survivors = np.union1d(TopN().solve(first).rows, problem.chosen)
-        second = Problem(subpool(pool, survivors), restrict(problem.function, survivors), budget, problem.context,
-                         np.searchsorted(survivors, problem.chosen))
+        second = Problem(
+            subpool(pool, survivors),
+            restrict(problem.function, survivors),
+            budget,
+            problem.context,
+            np.searchsorted(survivors, problem.chosen),
+        )
         picks = self.solver.solve(second)
         return replace(picks, rows=survivors[picks.rows], facts={**picks.facts, "survivors": len(survivors)})
