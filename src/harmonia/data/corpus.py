@@ -174,7 +174,7 @@ class Corpus:
         """Return what tells whether a later run reads the same input: names, sizes, stamps, columns, treatment."""
         return {
             "files": [[f.name, f.size, f.format, f.stamp] for f in self.files],
-            "columns": {k: list(v) if isinstance(v, tuple) else v for k, v in vars(self.columns).items()},
+            "columns": self.columns.record(),
             "on_bad": self.on_bad,
         }
 

@@ -1,11 +1,13 @@
 """Coverage of a pool by a set: ``f(S) = sum_i max_{j in S} max(0, z_i . z_j)`` over unit rows (facility location).
 
-Similarities are products of rows made when they are needed, 64 candidates against the whole pool at a time, so memory
-is n d; only a pool of at most 5792 rows has its kernel stored (128 MiB). Monotone and submodular, so greedy is within
+Similarities are products of rows made when they are needed, 64 candidates against the whole pool at a time; rows of the
+kernel read last are kept, up to 256 MiB, so memory is n d and not n^2. Monotone and submodular, so greedy is within
 1 - 1/e of the best (Nemhauser et al. 1978), and stale gains are bounds (lazy greedy, Minoux 1978).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -13,7 +15,8 @@ from harmonia.maths.rows import Matrix, blocks
 
 _GROUND = 4096
 _CANDIDATES = 64
-_KERNEL_BYTES = 2**27
+_KERNEL_BYTES = 2**28
+_WORTHWHILE = 1024
 
 
 def coverages(Z: Matrix, sets: np.ndarray) -> np.ndarray:
@@ -42,7 +45,7 @@ class FacilityLocationClimb:
     Args:
         Z: (m, d) candidate unit rows, which are also the rows to be covered.
         scale: factor of the gains, 1/m for the mean coverage.
-        kernel_bytes: the kernel is stored when it takes no more than this.
+        kernel_bytes: memory for rows of the kernel that were computed before.
     """
 
     diminishing = True
@@ -53,31 +56,80 @@ class FacilityLocationClimb:
         self._Z = Z
         self._scale = scale
         self._best = np.zeros(self.size, Z.dtype)
-        self._kernel = Z[:] @ Z[:].T if self.size**2 * Z.dtype.itemsize <= kernel_bytes else None
+        self._kernel = KernelRows(Z, kernel_bytes)
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
         index = np.arange(self.size) if rows is None else np.asarray(rows)
+        if len(index) <= self._kernel.capacity:
+            return self._scale * self._gains_of_kernel_rows(index)
         gains = np.zeros(len(index))
-        parts = [slice(start, start + _CANDIDATES) for start in range(0, len(index), _CANDIDATES)]
-        if self._kernel is not None:
-            for part in parts:
-                gains[part] = self._rises(self._kernel[index[part]], self._best)
-            return self._scale * gains
         # a block of the ground stays in cache while every candidate passes by
         for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
-            for part in parts:
-                gains[part] += self._rises(self._Z[index[part]] @ ground.T, self._best[where])
+            for start in range(0, len(index), _CANDIDATES):
+                part = slice(start, start + _CANDIDATES)
+                K = self._Z[index[part]] @ ground.T
+                K -= self._best[where]
+                gains[part] += np.maximum(K, 0, out=K).sum(axis=1)
         return self._scale * gains
 
-    @staticmethod
-    def _rises(similarities: np.ndarray, best: np.ndarray) -> np.ndarray:
-        similarities -= best
-        return np.maximum(similarities, 0, out=similarities).sum(axis=1)
+    def _gains_of_kernel_rows(self, index: np.ndarray) -> np.ndarray:
+        gains = np.empty(len(index))
+        rise = np.empty(self.size, self._Z.dtype)
+        for place, similarities in self._kernel.read(index):
+            np.subtract(similarities, self._best, out=rise)
+            gains[place] = np.maximum(rise, 0, out=rise).sum()
+        return gains
 
     def add(self, row: int) -> None:
-        if self._kernel is not None:
-            np.maximum(self._best, self._kernel[row], out=self._best)
+        if self._kernel.capacity:
+            for _, similarities in self._kernel.read(np.array([row])):
+                np.maximum(self._best, similarities, out=self._best)
             return
         z = self._Z[np.array([row])][0]
         for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
             np.maximum(self._best[where], ground @ z, out=self._best[where])
+
+
+class KernelRows:
+    """Rows of ``Z Z^T``, computed when first read; those read last are kept.
+
+    Lazy greedy looks at the same few candidates again and again, so most rows are computed once although only a part of
+    the kernel is ever stored.
+
+    Args:
+        Z: (m, d) rows.
+        limit: bytes for the rows that are kept; where fewer than 1024 rows fit, none are.
+    """
+
+    def __init__(self, Z: Matrix, limit: int) -> None:
+        m = Z.shape[0]
+        rows = limit // max(m * Z.dtype.itemsize, 1)
+        self.capacity = min(rows, m) if rows >= min(m, _WORTHWHILE) else 0
+        self._Z = Z
+        self._rows = np.empty((self.capacity, m), Z.dtype)
+        self._slot = np.full(m, -1)
+        self._owner = np.full(self.capacity, -1)
+        self._read = np.zeros(self.capacity, np.int64)
+        self._clock = 0
+
+    def read(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (position in ``index``, row of the kernel); a row is valid until the next one is read.
+
+        Args:
+            index: at most ``capacity`` rows.
+        """
+        self._clock += 1
+        self._read[self._slot[index[self._slot[index] >= 0]]] = self._clock
+        missing = np.unique(index[self._slot[index] < 0])
+        for start in range(0, len(missing), _CANDIDATES):
+            self._compute(missing[start : start + _CANDIDATES])
+        for place, slot in enumerate(self._slot[index]):
+            yield place, self._rows[slot]
+
+    def _compute(self, index: np.ndarray) -> None:
+        slots = np.argpartition(self._read, len(index) - 1)[: len(index)]
+        self._slot[self._owner[slots][self._owner[slots] >= 0]] = -1
+        self._slot[index], self._owner[slots], self._read[slots] = slots, index, self._clock
+        chosen = self._Z[index]
+        for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
+            self._rows[slots, where] = chosen @ ground.T

@@ -81,6 +81,8 @@ def compare(
     Raises:
         InputError: unusable data, recipes or settings.
     """
+    if not recipes:
+        raise InputError("compare needs at least one recipe")
     records = {record.name: record for record in map(BOOK.load, recipes) if isinstance(record, SelectRecipe)}
     if len(records) < len(recipes):
         raise InputError(f"compare: two recipes have one name; names are {', '.join(str(r) for r in recipes)}")
