@@ -21,7 +21,7 @@ __version__ = "0.1.0"
 
 _PUBLIC = {
     "select": ("harmonia.select", None),
-    "compare": ("harmonia.select.comparison", "compare"),
+    "compare": ("harmonia.stages", "compare"),
     "diagnose": ("harmonia.select.diagnose", "diagnose"),
     "recipes": ("harmonia.stages", "recipes"),
     "explain": ("harmonia.stages", "explain"),
@@ -35,9 +35,9 @@ __all__ = ["HarmoniaError", "__version__", "cite", "compare", "diagnose", "expla
 if TYPE_CHECKING:
     from harmonia.core.errors import HarmoniaError as HarmoniaError
     from harmonia.report.pages import report as report
-    from harmonia.select.comparison import compare as compare
     from harmonia.select.diagnose import diagnose as diagnose
     from harmonia.stages import cite as cite
+    from harmonia.stages import compare as compare
     from harmonia.stages import explain as explain
     from harmonia.stages import recipes as recipes
 

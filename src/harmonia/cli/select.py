@@ -118,6 +118,9 @@ def select(
         from rich.console import Group
 
         lines = [f"picks: {record['picks']}"]
+        if summary["rejects"]:
+            counts = ", ".join(f"{count:,} x {reason}" for reason, count in summary["rejects"].items())
+            lines.append(f"rejected rows, see rejects.parquet: {counts}")
         if suggest_budget:
             amount = summary["suggested_budget"]
             lines.append(

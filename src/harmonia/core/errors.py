@@ -37,8 +37,8 @@ class RunError(HarmoniaError):
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` with the nearest known word, or the list of all when none is near.
 
-    >>> suggest("dsif", ["disf", "dsir", "random"])
-    "; did you mean 'disf'?"
+    >>> suggest("rnadom", ["disf", "dsir", "random"])
+    "; did you mean 'random'?"
     """
     choices = sorted(known)
     near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.55)

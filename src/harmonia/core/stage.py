@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,7 @@ class Stage:
         question: the question it answers.
         book: its named recipes.
         references: its BibTeX file.
+        compare: runs several recipes on the same data, seeds and budget; the arguments are the stage's own.
         trial: how the common battery runs it.
     """
 
@@ -52,6 +53,7 @@ class Stage:
     question: str
     book: RecipeBook
     references: Path
+    compare: Callable[..., dict[str, Any]]
     trial: Trial
 
     def cite(self, recipe: Recipe) -> str:

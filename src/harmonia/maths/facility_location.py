@@ -1,7 +1,7 @@
 """Coverage of a pool by a set: ``f(S) = sum_i max_{j in S} max(0, z_i . z_j)`` over unit rows (facility location).
 
 Similarities are products of rows made when they are needed, 64 candidates against the whole pool at a time; rows of the
-kernel read last are kept, up to 256 MiB, so memory is n d and not n^2. Monotone and submodular, so greedy is within
+kernel read last are kept, up to 1 GiB, so memory is n d and not n^2. Monotone and submodular, so greedy is within
 1 - 1/e of the best (Nemhauser et al. 1978), and stale gains are bounds (lazy greedy, Minoux 1978).
 """
 
@@ -15,7 +15,7 @@ from harmonia.maths.rows import Matrix, blocks
 
 _GROUND = 4096
 _CANDIDATES = 64
-_KERNEL_BYTES = 2**28
+_KERNEL_BYTES = 2**31
 _WORTHWHILE = 1024
 
 
@@ -60,9 +60,21 @@ class FacilityLocationClimb:
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
         index = np.arange(self.size) if rows is None else np.asarray(rows)
-        if len(index) <= self._kernel.capacity:
-            return self._scale * self._gains_of_kernel_rows(index)
+        kept = self._kernel.capacity
+        return self._scale * np.concatenate([self._by_kernel_rows(index[:kept]), self._by_products(index[kept:])])
+
+    def _by_kernel_rows(self, index: np.ndarray) -> np.ndarray:
+        gains = np.empty(len(index))
+        rise = np.empty(self.size, self._Z.dtype)
+        for place, similarities in self._kernel.read(index):
+            np.subtract(similarities, self._best, out=rise)
+            gains[place] = np.maximum(rise, 0, out=rise).sum()
+        return gains
+
+    def _by_products(self, index: np.ndarray) -> np.ndarray:
         gains = np.zeros(len(index))
+        if not len(index):
+            return gains
         # a block of the ground stays in cache while every candidate passes by
         for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
             for start in range(0, len(index), _CANDIDATES):
@@ -70,14 +82,6 @@ class FacilityLocationClimb:
                 K = self._Z[index[part]] @ ground.T
                 K -= self._best[where]
                 gains[part] += np.maximum(K, 0, out=K).sum(axis=1)
-        return self._scale * gains
-
-    def _gains_of_kernel_rows(self, index: np.ndarray) -> np.ndarray:
-        gains = np.empty(len(index))
-        rise = np.empty(self.size, self._Z.dtype)
-        for place, similarities in self._kernel.read(index):
-            np.subtract(similarities, self._best, out=rise)
-            gains[place] = np.maximum(rise, 0, out=rise).sum()
         return gains
 
     def add(self, row: int) -> None:
@@ -113,14 +117,15 @@ class KernelRows:
         self._clock = 0
 
     def read(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (position in ``index``, row of the kernel); a row is valid until the next one is read.
+        """Yield (position in ``index``, row of the kernel).
 
         Args:
             index: at most ``capacity`` rows.
         """
         self._clock += 1
-        self._read[self._slot[index[self._slot[index] >= 0]]] = self._clock
-        missing = np.unique(index[self._slot[index] < 0])
+        known = self._slot[index]
+        self._read[known[known >= 0]] = self._clock
+        missing = np.unique(index[known < 0])
         for start in range(0, len(missing), _CANDIDATES):
             self._compute(missing[start : start + _CANDIDATES])
         for place, slot in enumerate(self._slot[index]):

@@ -46,7 +46,7 @@ def pick(
     >>> from harmonia.select import Decorrelation, Greedy
     >>> x = np.array([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [-1.0, -1.0]])
     >>> sorted(pick(x, Decorrelation(), Greedy(), budget=2).rows.tolist())
-    [1, 2]
+    [0, 2]
     """
     pool = features if isinstance(features, Pool) else Pool.from_arrays(features, **arrays)
     context = Context(seed=seed, dtype=dtype)

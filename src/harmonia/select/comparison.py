@@ -59,7 +59,7 @@ def compare(
     tokens_column: str | None = None,
     on_bad: OnBad = "stop",
     engine: str = "local",
-    workers: int | None = None,
+    workers: int | None = 1,
 ) -> dict[str, Any]:
     """Compare recipes by training on what they pick; arguments not listed are those of ``harmonia.select``.
 

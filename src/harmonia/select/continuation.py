@@ -43,7 +43,7 @@ def continue_selection(
     out: str | Path | None = None,
     resume: bool = False,
     engine: str = "local",
-    workers: int | None = None,
+    workers: int | None = 1,
 ) -> SelectResult:
     """Add documents of new files to the picks of an earlier selection.
 

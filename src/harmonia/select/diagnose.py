@@ -36,7 +36,7 @@ def diagnose(
     tokens_column: str | None = None,
     on_bad: OnBad = "stop",
     engine: str = "local",
-    workers: int | None = None,
+    workers: int | None = 1,
 ) -> dict[str, Any]:
     """Measure how the sources of a pool disagree; arguments as in ``harmonia.select``.
 

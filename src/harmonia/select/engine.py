@@ -107,7 +107,7 @@ def select(
     ids_only: bool = False,
     keep_rejected: bool = False,
     engine: str = "local",
-    workers: int | None = None,
+    workers: int | None = 1,
 ) -> SelectResult:
     """Pick the documents worth training on.
 
@@ -132,7 +132,8 @@ def select(
         ids_only: leave the original columns out of the picks.
         keep_rejected: also write what was left out, with the reason.
         engine: ``"local"`` or ``"ray"``; the result is the same.
-        workers: worker processes; one per core when left out.
+        workers: worker processes that embed; None for one per core. More than one needs a main module that can be
+            imported without side effects (``if __name__ == "__main__":``), as multiprocessing does.
 
     Returns:
         The result: ``.picks`` (polars), ``.summary``, ``.report()``.

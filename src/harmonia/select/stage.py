@@ -10,6 +10,7 @@ import numpy as np
 
 from harmonia.core.recipe import Recipe
 from harmonia.core.stage import Stage
+from harmonia.select.comparison import compare
 from harmonia.select.objective import Constant, Weighted
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
@@ -73,5 +74,6 @@ STAGE = Stage(
     question="Which documents are worth training on?",
     book=BOOK,
     references=REFERENCES,
+    compare=compare,
     trial=SelectTrial(),
 )

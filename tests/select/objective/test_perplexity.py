@@ -37,7 +37,7 @@ def test_the_middle_is_the_median_rank():
 
 
 def test_without_a_target_halves_of_the_pool_judge_each_other():
-    pool = Pool.from_arrays(texts=PLAIN + ODD)
+    pool = Pool.from_arrays(texts=PLAIN + ODD, ids=[str(i) for i in range(36)])
     scores = fit(pool, Perplexity(band="lowest"))
     assert scores[:30].min() > scores[30:].max()
     order = np.random.default_rng(0).permutation(36)

