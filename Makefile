@@ -1,11 +1,23 @@
-# Two commands do everything: `make demo` shows the main job on real documents, `make test` passes the checks.
+# Two commands do everything: `make demo` does the main job on real documents, `make test` passes the checks.
 PYTHON ?= python3
 VENV ?= .venv
-BIN := $(VENV)/bin
 DEMO ?= .demo
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check install install-dev
+.PHONY: demo test
+
+demo: $(VENV)/.installed
+	@BIN=$(BIN) DEMO=$(DEMO) sh scripts/demo.sh
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	# one thread each: the tests themselves use all cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
+	$(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -18,16 +30,3 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
 	$(PIP) torch
 	$(PIP) -e '.[all,dev]'
 	@touch $@ $(VENV)/.installed
-
-install: $(VENV)/.installed
-install-dev: $(VENV)/.installed-dev
-
-demo: install
-	@BIN=$(BIN) DEMO=$(DEMO) sh scripts/demo.sh
-
-test: install-dev
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
-	$(BIN)/mkdocs build --strict --quiet

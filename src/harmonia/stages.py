@@ -119,8 +119,9 @@ def _fields(part: Part) -> dict[str, dict[str, Any]]:
 
 
 def compare(stage: str, *arguments: Any, **settings: Any) -> dict[str, Any]:
-    """Run several recipes of a stage on the same data, seeds and budget; for instance
+    """Run several recipes of a stage on the same data, seeds and budget.
 
+    For instance
     ``compare("select", "corpus/", ["random", "disf-unit"], seeds=range(5), judge="lm", out="runs/table")``.
 
     The arguments after the stage are those of the stage's own ``compare``.
