@@ -20,7 +20,8 @@ def fashion_mnist(part: str) -> tuple[np.ndarray, np.ndarray]:
         raise SystemExit("Fashion-MNIST is missing: apt install dataset-fashion-mnist")
 
     def read(name: str, header: int) -> np.ndarray:
-        return np.frombuffer(gzip.decompress((FASHION / f"{part}-{name}-ubyte.gz").read_bytes()), np.uint8, offset=header)
+        packed = (FASHION / f"{part}-{name}-ubyte.gz").read_bytes()
+        return np.frombuffer(gzip.decompress(packed), np.uint8, offset=header)
 
     return read("images-idx3", 16).reshape(-1, 784).astype(np.float32) / 255, read("labels-idx1", 8).astype(np.int64)
 

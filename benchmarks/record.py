@@ -58,9 +58,10 @@ class Record:
         for key, value in self.facts.items():
             print(f"{key}: {_text(value)}")
         out.mkdir(parents=True, exist_ok=True)
+        settings = {key: str(value) if isinstance(value, Path) else value for key, value in self.settings.items()}
         write_json(out / f"{self.name}.json", _finite({
-            "title": self.title, "settings": {k: str(v) if isinstance(v, Path) else v for k, v in self.settings.items()},
-            "rows": self.rows, "facts": self.facts, "environment": environment(), "load": os.getloadavg()}))
+            "title": self.title, "settings": settings, "rows": self.rows, "facts": self.facts,
+            "environment": environment(), "load": os.getloadavg()}))
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:

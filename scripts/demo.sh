@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on real documents: fetch, diagnose, select, judge, report. About five minutes on two cores.
+# The main job on real documents: fetch, diagnose, select, judge, report. Two to three minutes on two cores.
 set -eu
 harmonia="$BIN/harmonia"
 mkdir -p "$DEMO"
@@ -15,7 +15,7 @@ echo "3/4  pick 3 % of the documents"
 "$harmonia" report "$DEMO/selection"
 
 echo "4/4  does it help? train on what several recipes pick, measure held-out text of every source"
-"$harmonia" compare select demo --recipes random,stratified,disf-unit,k-means,semdedup --seeds 3 \
+"$harmonia" compare select demo --recipes random,stratified,disf-unit,k-means,semdedup --seeds 5 \
     --judge probe --out "$DEMO/comparison" --resume --report
 
 echo

@@ -12,7 +12,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +21,8 @@ from benchmarks.timing import Elsewhere, in_turn
 from harmonia.maths.facility_location import coverages
 from harmonia.select import Decorrelation, FacilityLocation, Greedy, StochasticGreedy
 from harmonia.select.arrays import pick
+from harmonia.select.objective.base import Objective
+from harmonia.select.solver.base import Solver
 
 EXACT = {"apricot": ("lazy", "two-stage"), "submodlib": ("LazyGreedy",)}
 APPROXIMATE = {"apricot": ("stochastic",), "submodlib": ("LazierThanLazyGreedy",)}
@@ -47,12 +48,14 @@ def main() -> None:
     given = parser.parse_args()
     single_threaded(given.threads)
     Z = pool(given.rows, given.dimension)
-    ours: dict[str, Callable[[], Any]] = {
-        "disf-unit, whole pool": lambda: pick(Z, Decorrelation(), Greedy(), budget=given.picks).rows.tolist(),
-        "facility-location": lambda: pick(Z, FacilityLocation(), Greedy(), budget=given.picks).rows.tolist()}
+
+    def mine(objective: Objective, solver: Solver) -> Callable[[], list[int]]:
+        return lambda: [int(row) for row in pick(Z, objective, solver, budget=given.picks).rows]
+
+    ours = {"disf-unit, whole pool": mine(Decorrelation(), Greedy()),
+            "facility-location": mine(FacilityLocation(), Greedy())}
     if not given.exact_only:
-        ours["facility-location, stochastic"] = lambda: pick(Z, FacilityLocation(), StochasticGreedy(),
-                                                             budget=given.picks).rows.tolist()
+        ours["facility-location, stochastic"] = mine(FacilityLocation(), StochasticGreedy())
     with tempfile.TemporaryDirectory() as folder, \
             Peer(given.peer_python, Path("benchmarks/peers/facility_location.py"), given.threads) as peer:
         path, small = Path(folder) / "rows.npy", Path(folder) / "small.npy"
@@ -68,7 +71,8 @@ def main() -> None:
                   for group in asked for library, names in group.items() for optimizer in names}
         times = in_turn({**ours, **theirs}, given.repeats)
         versions = peer(library="versions").result["versions"]
-    record = Record("against_peers", "Seconds for all picks (median), kernels included; times faster than the quickest exact search of the peers", vars(given))
+    record = Record("against_peers", "Seconds for all picks (median), kernels included; times faster than the "
+                    "quickest exact search of the peers", vars(given))
     quickest = min(times[f"{library}, {name}"].median for library, names in EXACT.items() for name in names)
     for name, timed in times.items():
         rows = timed.result if name in ours else timed.result["picks"]

@@ -10,6 +10,7 @@ Frank-Wolfe certifies, however well a policy gradient is tuned.
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
 import numpy as np
 
@@ -70,9 +71,9 @@ def main() -> None:
     for seed in range(given.seeds):
         Z, quality = pool(given.rows, given.dimension, seed)
         function = JOINT.fit(Pool.from_arrays(Z, quality=quality), Context())
-        for arm, timed in in_turn({arm: lambda o=objective, s=solver, seed=seed: pick(
-                Z, o, s, budget=given.picks, quality=quality, seed=seed)
-                for arm, (objective, solver) in ARMS.items()}, 1).items():
+        sides = {arm: partial(pick, Z, objective, solver, budget=given.picks, quality=quality, seed=seed)
+                 for arm, (objective, solver) in ARMS.items()}
+        for arm, timed in in_turn(sides, 1).items():
             times[arm].append(timed)
             sets = timed.result.rows[None]
             terms[arm].append(np.array([function.evaluate(sets)[0], *(t.evaluate(sets)[0] for t in function.terms)]))

@@ -1,8 +1,8 @@
 """Quality and diversity together on Fashion-MNIST with 20 % wrong labels, and a budget of a tenth.
 
 Quality is the margin of a weak classifier, trained on 500 clean images, for the label that an image carries. The joint
-objective is lambda quality + (1 - lambda) diversity. A logistic regression on PCA-64 learns from the picks and is tested
-on clean labels. Differences are paired by seed (pool, noise, weak classifier, test images).
+objective is lambda quality + (1 - lambda) diversity. A logistic regression on PCA-64 learns from the picks and is
+tested on clean labels. Differences are paired by seed (pool, noise, weak classifier, test images).
 
     python -m benchmarks.select.noisy_labels --out results
 """

@@ -24,7 +24,7 @@ from benchmarks.datasets import texts_by_domain
 from benchmarks.record import Record, compared, options, single_threaded
 from harmonia.core.progress import set_quiet
 from harmonia.maths.ngram_lm import NgramLM
-from harmonia.select import Budget, Hashing, Pool, SelectRecipe
+from harmonia.select import Budget, Gumbel, Hashing, Pool, SelectRecipe, SemDeDup
 from harmonia.select.context import Context
 from harmonia.select.engine import choose
 from harmonia.select.features.base import Encoder
@@ -33,34 +33,49 @@ from harmonia.select.recipes import BOOK
 
 LONGEST, HELD_OUT, TARGET, TARGET_TEXTS = 1500, 40, "software_peps", 100
 SHARES = {"reviews_imdb": 0.45, "science_nlp_abstracts": 0.2, "law_dc_code": 0.12, "encyclopedia_dbpedia": 0.08,
-          "books_standardebooks": 0.06, "software_peps": 0.04, "court_oral_arguments": 0.03, "dialogue_taskmaster4": 0.02}
+          "books_standardebooks": 0.06, "software_peps": 0.04, "court_oral_arguments": 0.03,
+          "dialogue_taskmaster4": 0.02}
 """Source -> its share of the pool."""
-ARMS: dict[str, dict[str, tuple[str, list[str]]]] = {
+
+
+def named(name: str, *changes: str) -> SelectRecipe:
+    """Return a named recipe with some settings changed."""
+    record = BOOK.load(name).with_settings(changes)
+    assert isinstance(record, SelectRecipe)
+    return record
+
+
+DEDUPLICATED = SelectRecipe(features=Hashing(), objective=SemDeDup(eps=0.2),
+                            solver=Gumbel(temperature=1e9, normalise=False))
+"""Near-duplicates are dropped; of what is left every document is as likely as any other."""
+ARMS: dict[str, dict[str, SelectRecipe]] = {
     "sources": {
-        "random": ("random", []), "stratified": ("stratified", []), "k-means": ("k-means", []),
-        "disf": ("disf", []), "disf-unit": ("disf-unit", []),
-        "disf-unit, whole pool": ("disf-unit", ["solver.batch=all"]),
-        "facility-location": ("facility-location", []), "graph-cut": ("graph-cut", []), "log-det": ("log-det", []),
-        "k-center": ("k-center", []), "semdedup": ("semdedup", []), "prototypes": ("prototypes", [])},
+        **{name: named(name) for name in ("random", "stratified", "k-means", "disf", "disf-unit")},
+        "disf-unit, whole pool": named("disf-unit", "solver.batch=all"),
+        **{name: named(name) for name in ("facility-location", "graph-cut", "log-det", "k-center", "semdedup")},
+        "semdedup at eps .2, then random": DEDUPLICATED,
+        "prototypes": named("prototypes")},
     "copies": {
-        "random": ("random", []), "semdedup": ("semdedup", []),
-        "disf-unit, whole pool": ("disf-unit", ["solver.batch=all"]), "facility-location": ("facility-location", [])},
+        "random": named("random"), "semdedup": named("semdedup"), "semdedup at eps .2, then random": DEDUPLICATED,
+        "disf-unit, whole pool": named("disf-unit", "solver.batch=all"),
+        "facility-location": named("facility-location")},
     "target": {
-        "random": ("random", []), "dsir": ("dsir", ["objective.min_words=0"]),
-        "embedding-alignment": ("embedding-alignment", []), "stratified": ("stratified", [])},
+        "random": named("random"), "stratified": named("stratified"), "dsir": named("dsir", "objective.min_words=0"),
+        "embedding-alignment": named("embedding-alignment")},
 }
-"""Task -> name -> recipe and what is changed in it."""
+"""Task -> arm -> recipe."""
+BUDGETS = {"sources": [0.01, 0.03, 0.1, 0.3], "copies": [0.03, 0.3, 0.75], "target": [0.03, 0.3]}
 
 
 @dataclass(frozen=True)
 class Task:
-    """A pool with texts and hashed features, held-out texts by source, and texts of the target."""
+    """A pool with texts and vectors, held-out texts by source, texts of the target, and what each text is a copy of."""
 
     pool: Pool
     texts: Sequence[str]
     held_out: dict[str, list[str]]
     target: tuple[str, ...]
-    copy: np.ndarray
+    origin: np.ndarray
 
 
 def hashing(texts: list[str]) -> Encoder:
@@ -76,7 +91,7 @@ def latent(texts: list[str]) -> Encoder:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import Normalizer
 
-    fitted = make_pipeline(TfidfVectorizer(sublinear_tf=True, min_df=2), TruncatedSVD(128, random_state=0),
+    fitted = make_pipeline(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\S+"), TruncatedSVD(128, random_state=0),
                            Normalizer()).fit(texts)
     return lambda some: fitted.transform(list(some)).astype(np.float32)
 
@@ -100,15 +115,15 @@ def task(corpus: dict[str, list[str]], size: int, seed: int, features: str, *, c
         taken = rest[:round(share * size)]
         texts += [corpus[source][row] for row in taken]
         sources += [source] * len(taken)
-    copy = np.zeros(len(texts), bool)
+    origin = np.arange(len(texts))
     if copies:
-        again = random.choice(len(texts), len(texts) // 4, replace=True)
+        again = random.choice(len(texts), len(texts) // 4)
         texts += [copied(texts[row], random, exact=i % 2 == 0) for i, row in enumerate(again)]
         sources += [sources[row] for row in again]
-        copy = np.arange(len(texts)) >= len(copy)
+        origin = np.concatenate([origin, again])
     encoder = ENCODERS[features](texts)
     pool = Pool.from_arrays(encoder(texts), texts=texts, sources=sources)
-    return Task(Pool(**{**vars(pool), "encoder": lambda: encoder}), texts, held_out, target, copy)
+    return Task(Pool(**{**vars(pool), "encoder": lambda: encoder}), texts, held_out, target, origin)
 
 
 def copied(text: str, random: np.random.Generator, *, exact: bool) -> str:
@@ -122,14 +137,11 @@ def copied(text: str, random: np.random.Generator, *, exact: bool) -> str:
     return " ".join(words)
 
 
-def recipe_of(name: str, changes: list[str], target: tuple[str, ...]) -> SelectRecipe:
-    """Return a named recipe with its changes, and its target where it takes one."""
-    record = BOOK.load(name).with_settings(changes)
-    assert isinstance(record, SelectRecipe)
-    if "target_texts" in type(record.objective).model_fields:
-        objective = record.objective.model_copy(update={"target_texts": target})
-        record = record.model_copy(update={"objective": objective})
-    return record
+def aimed(recipe: SelectRecipe, target: tuple[str, ...]) -> SelectRecipe:
+    """Return the recipe with the target's texts, if its objective takes any."""
+    if "target_texts" not in type(recipe.objective).model_fields:
+        return recipe
+    return recipe.model_copy(update={"objective": recipe.objective.model_copy(update={"target_texts": target})})
 
 
 def main() -> None:
@@ -141,7 +153,7 @@ def main() -> None:
     parser.add_argument("--budgets", type=float, nargs="+", help="shares of the pool's tokens")
     parser.add_argument("--seeds", type=int, default=10)
     given = parser.parse_args()
-    given.budgets = given.budgets or ([0.01, 0.03, 0.1, 0.3] if given.task == "sources" else [0.03, 0.3])
+    given.budgets = given.budgets or BUDGETS[given.task]
     single_threaded(given.threads)
     set_quiet(True)
     corpus = texts_by_domain(LONGEST)
@@ -152,9 +164,9 @@ def main() -> None:
         here = task(corpus, given.documents, seed, given.features, copies=given.task == "copies")
         tokens = int(here.pool.tokens.sum())
         for budget in given.budgets:
-            for arm, (name, changes) in arms.items():
+            for arm, recipe in arms.items():
                 start = time.perf_counter()
-                _, picks = choose(recipe_of(name, changes, here.target), here.pool,
+                _, picks = choose(aimed(recipe, here.target), here.pool,
                                   Budget(round(budget * tokens), "tokens"), Context(seed=seed))
                 seconds[budget][arm] += (time.perf_counter() - start) / given.seeds
                 model = NgramLM.train([here.texts[row] for row in picks.rows])
@@ -163,12 +175,13 @@ def main() -> None:
                 if given.task == "target":
                     measures = {"on target": bits.pop(TARGET), "off target": float(np.mean(list(bits.values())))}
                 if given.task == "copies":
-                    measures["copies"] = float(here.copy[picks.rows].mean())
+                    origin = here.origin[picks.rows]
+                    measures["repeated"] = 1 - len(np.unique(origin)) / len(origin)
                 for measure, value in measures.items():
                     values[budget][arm].setdefault(measure, []).append(value)
         print(f"seed {seed} done", flush=True)
-    record = Record(f"text_{given.task}_{given.features}", "Bits per byte, mean ± standard deviation over seeds; Δ: paired difference to "
-                    "random with its 95 % interval", vars(given))
+    record = Record(f"text_{given.task}_{given.features}", "Bits per byte, mean ± standard deviation over "
+                    "seeds; Δ: paired difference to random with its 95 % interval", vars(given))
     for budget in given.budgets:
         for row in compared(values[budget], "random"):
             record.add(budget=budget, **row, seconds=seconds[budget][row["arm"]])

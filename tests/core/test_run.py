@@ -86,6 +86,19 @@ def test_resume_refuses_another_request(tmp_path, change, word):
         start(tmp_path / "r", resume=True, **{"seed": 1, **change})
 
 
+def test_a_refused_request_leaves_the_folder_free(tmp_path):
+    with pytest.raises(InputError), start(tmp_path / "r"):
+        raise InputError("no such column")
+    assert not (tmp_path / "r").exists()
+
+
+def test_finished_work_outlives_a_refusal(tmp_path):
+    with pytest.raises(InputError), start(tmp_path / "r") as run:
+        run.keep("x", lambda: {"x": np.zeros(1)})
+        raise InputError("later trouble")
+    assert (tmp_path / "r/state/x.safetensors").exists()
+
+
 def test_two_processes_cannot_share_a_run(tmp_path):
     with start(tmp_path / "r"), pytest.raises(InputError, match="in use"):
         start(tmp_path / "r", resume=True)

@@ -165,10 +165,22 @@ class Run:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        if kind is not None and issubclass(kind, InputError):
+            self._withdraw()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def _withdraw(self) -> None:
+        """Leave nothing behind of a request that cannot be served, so that the mended one may use the same folder."""
+        if self.finished or self.result.exists() or any(self.state.iterdir()):
+            return
+        for name in _FRAME:
+            (self.folder / name).unlink(missing_ok=True)
+        self.state.rmdir()
+        with contextlib.suppress(OSError):  # something else lies in it, then it stays
+            self.folder.rmdir()
 
     def _status(self, status: str) -> None:
         write_json(self.folder / "run.json", {"status": status, "request": self.request})
@@ -208,13 +220,11 @@ class Run:
 
 def _only_ours(path: Path) -> bool:
     """Return whether a folder holds only what a run writes before its run.json exists."""
-    return {item.name for item in path.iterdir() if not item.name.endswith(".part")} <= {
-        ".lock",
-        "state",
-        "recipe.yaml",
-        "environment.json",
-        "metrics.jsonl",
-    }
+    return {item.name for item in path.iterdir() if not item.name.endswith(".part")} <= {"state", *_FRAME}
+
+
+_FRAME = ("recipe.yaml", "environment.json", "run.json", "metrics.jsonl", ".lock")
+"""What every run writes, whatever it does."""
 
 
 def environment() -> dict[str, Any]:

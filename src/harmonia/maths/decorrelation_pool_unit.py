@@ -14,7 +14,7 @@ from harmonia.maths.array_namespace import as_float64, namespace, take, to_numpy
 from harmonia.maths.rows import Matrix
 from harmonia.maths.scaled_rows import BLOCK
 
-_SCAN_BYTES = 2**26
+_SCAN_BYTES = 2**24
 _PICKS = 512
 
 

@@ -1,13 +1,12 @@
 """Coverage of a pool by a set: ``f(S) = sum_i max_{j in S} max(0, z_i . z_j)`` over unit rows (facility location).
 
-Similarities are products of rows made when they are needed, 64 candidates against the whole pool at a time; rows of the
-kernel read last are kept, up to 1 GiB, so memory is n d and not n^2. Monotone and submodular, so greedy is within
-1 - 1/e of the best (Nemhauser et al. 1978), and stale gains are bounds (lazy greedy, Minoux 1978).
+Rows of the kernel are stored while 2 GiB hold at least half of them (to 32,000 float32 rows); beyond, similarities are
+products made when they are needed, 64 candidates against the whole pool at a time, and memory is n d. Monotone and
+submodular, so greedy is within 1 - 1/e of the best (Nemhauser et al. 1978), and stale gains are bounds (lazy greedy,
+Minoux 1978).
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from harmonia.maths.rows import Matrix, blocks
 _GROUND = 4096
 _CANDIDATES = 64
 _KERNEL_BYTES = 2**31
-_WORTHWHILE = 1024
 
 
 def coverages(Z: Matrix, sets: np.ndarray) -> np.ndarray:
@@ -45,7 +43,7 @@ class FacilityLocationClimb:
     Args:
         Z: (m, d) candidate unit rows, which are also the rows to be covered.
         scale: factor of the gains, 1/m for the mean coverage.
-        kernel_bytes: memory for rows of the kernel that were computed before.
+        kernel_bytes: most memory for stored rows of the kernel; none are stored where that is less than half of them.
     """
 
     diminishing = True
@@ -56,85 +54,43 @@ class FacilityLocationClimb:
         self._Z = Z
         self._scale = scale
         self._best = np.zeros(self.size, Z.dtype)
-        self._kernel = KernelRows(Z, kernel_bytes)
+        stored = min(kernel_bytes // max(self.size * Z.dtype.itemsize, 1), self.size)
+        self._kernel = np.empty((stored if 2 * stored >= self.size else 0, self.size), Z.dtype)
+        for rows, block in blocks(Z, _GROUND, Z.dtype):
+            np.matmul(Z[:len(self._kernel)], block.T, out=self._kernel[:, rows])
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
         index = np.arange(self.size) if rows is None else np.asarray(rows)
-        kept = self._kernel.capacity
-        return self._scale * np.concatenate([self._by_kernel_rows(index[:kept]), self._by_products(index[kept:])])
-
-    def _by_kernel_rows(self, index: np.ndarray) -> np.ndarray:
         gains = np.empty(len(index))
-        rise = np.empty(self.size, self._Z.dtype)
-        for place, similarities in self._kernel.read(index):
-            np.subtract(similarities, self._best, out=rise)
+        stored = index < len(self._kernel)
+        gains[stored] = self._by_kernel(index[stored])
+        gains[~stored] = self._by_products(index[~stored])
+        return self._scale * gains
+
+    def _by_kernel(self, index: np.ndarray) -> np.ndarray:
+        gains, rise = np.empty(len(index)), np.empty(self.size, self._Z.dtype)
+        for place, row in enumerate(index):
+            np.subtract(self._kernel[row], self._best, out=rise)
             gains[place] = np.maximum(rise, 0, out=rise).sum()
         return gains
 
     def _by_products(self, index: np.ndarray) -> np.ndarray:
         gains = np.zeros(len(index))
-        if not len(index):
+        parts = [slice(start, start + _CANDIDATES) for start in range(0, len(index), _CANDIDATES)]
+        if not parts:
             return gains
         # a block of the ground stays in cache while every candidate passes by
         for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
-            for start in range(0, len(index), _CANDIDATES):
-                part = slice(start, start + _CANDIDATES)
-                K = self._Z[index[part]] @ ground.T
-                K -= self._best[where]
-                gains[part] += np.maximum(K, 0, out=K).sum(axis=1)
+            for part in parts:
+                rises = self._Z[index[part]] @ ground.T
+                rises -= self._best[where]
+                gains[part] += np.maximum(rises, 0, out=rises).sum(axis=1)
         return gains
 
     def add(self, row: int) -> None:
-        if self._kernel.capacity:
-            for _, similarities in self._kernel.read(np.array([row])):
-                np.maximum(self._best, similarities, out=self._best)
+        if row < len(self._kernel):
+            np.maximum(self._best, self._kernel[row], out=self._best)
             return
         z = self._Z[np.array([row])][0]
         for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
             np.maximum(self._best[where], ground @ z, out=self._best[where])
-
-
-class KernelRows:
-    """Rows of ``Z Z^T``, computed when first read; those read last are kept.
-
-    Lazy greedy looks at the same few candidates again and again, so most rows are computed once although only a part of
-    the kernel is ever stored.
-
-    Args:
-        Z: (m, d) rows.
-        limit: bytes for the rows that are kept; where fewer than 1024 rows fit, none are.
-    """
-
-    def __init__(self, Z: Matrix, limit: int) -> None:
-        m = Z.shape[0]
-        rows = limit // max(m * Z.dtype.itemsize, 1)
-        self.capacity = min(rows, m) if rows >= min(m, _WORTHWHILE) else 0
-        self._Z = Z
-        self._rows = np.empty((self.capacity, m), Z.dtype)
-        self._slot = np.full(m, -1)
-        self._owner = np.full(self.capacity, -1)
-        self._read = np.zeros(self.capacity, np.int64)
-        self._clock = 0
-
-    def read(self, index: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (position in ``index``, row of the kernel).
-
-        Args:
-            index: at most ``capacity`` rows.
-        """
-        self._clock += 1
-        known = self._slot[index]
-        self._read[known[known >= 0]] = self._clock
-        missing = np.unique(index[known < 0])
-        for start in range(0, len(missing), _CANDIDATES):
-            self._compute(missing[start : start + _CANDIDATES])
-        for place, slot in enumerate(self._slot[index]):
-            yield place, self._rows[slot]
-
-    def _compute(self, index: np.ndarray) -> None:
-        slots = np.argpartition(self._read, len(index) - 1)[: len(index)]
-        self._slot[self._owner[slots][self._owner[slots] >= 0]] = -1
-        self._slot[index], self._owner[slots], self._read[slots] = slots, index, self._clock
-        chosen = self._Z[index]
-        for where, ground in blocks(self._Z, _GROUND, self._Z.dtype):
-            self._rows[slots, where] = chosen @ ground.T
