@@ -65,7 +65,7 @@ def test_every_named_winner_stands_with_its_interval():
     said = compare.findings(given)
     cell = compare.cells(given, "bpb/mean")[1]
     assert cell.recipe == "good" and cell.words in said[0]
-    assert said[0].startswith("Better than random on bpb/mean: good")
+    assert said[0].startswith("Better than random on bits per byte, mean over sources: good")
     assert "[" in cell.words and "same" in said[1] and "holds zero" in said[1]
 
 

@@ -114,6 +114,17 @@ def _verdict(low: float | None, high: float | None, way: int) -> Verdict:
     return "better" if up == (way > 0) else "worse"
 
 
+def spelled(metric: str) -> str:
+    """Return a metric's name in words.
+
+    >>> spelled("bpb/mean"), spelled("accuracy")
+    ('bits per byte, mean over sources', 'accuracy')
+    """
+    name, _, part = metric.partition("/")
+    name = {"bpb": "bits per byte"}.get(name, name.replace("_", " "))
+    return name + {"": "", "mean": ", mean over sources", "worst": ", worst source"}.get(part, f" on {part}")
+
+
 def per_source(metrics: Sequence[str]) -> dict[str, list[str]]:
     """Return the metrics measured on single sources, by the word before the slash.
 
@@ -146,14 +157,14 @@ def findings(record: Mapping[str, Any]) -> list[str]:
         which = [c for c in others if c.verdict == tone]
         if which:
             said.append(
-                f"{tone.capitalize()} than {record['baseline']} on {named[0]}: "
+                f"{tone.capitalize()} than {record['baseline']} on {spelled(named[0])}: "
                 + "; ".join(f"{c.recipe} {c.words}" for c in which)
                 + "."
             )
     even = [c.recipe for c in others if c.verdict == "even"]
     if even:
         said.append(
-            f"Not told apart from {record['baseline']} on {named[0]} with these seeds (the interval holds "
+            f"Not told apart from {record['baseline']} on {spelled(named[0])} with these seeds (the interval holds "
             f"zero): {', '.join(even)}."
         )
     if any(c.verdict == "unknown" for c in others):
@@ -174,12 +185,14 @@ def page(record: dict[str, Any]) -> str:
             ``"better": {metric: "lower" | "higher"}``. None stands for what was not measured.
     """
     named = headline(record["metrics"]) or list(record["metrics"])
+    judged = [metric for metric in named if direction(metric, record)] or named
     return render(
         "compare.html",
         "Comparison of recipes",
         record=record,
         findings=findings(record),
-        tables=[_table(record, metric) for metric in named],
+        tables=[_table(record, metric) for metric in judged],
+        facts=_facts(record, [metric for metric in named if metric not in judged]),
         heats=[_heat(record, first, group) for first, group in per_source(record["metrics"]).items()],
         costs=_costs(record),
     )
@@ -194,10 +207,19 @@ def _table(record: Mapping[str, Any], metric: str) -> dict[str, Any]:
     )
     way = direction(metric, record)
     return {
-        "metric": metric,
+        "metric": spelled(metric),
         "rows": list(zip(rows, drawn, strict=True)),
         "way": {-1: "less is better", 1: "more is better", 0: ""}[way],
     }
+
+
+def _facts(record: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
+    """Return what nobody calls good or bad, such as what a recipe picked: mean and spread per recipe."""
+    rows = [
+        {"recipe": name, "values": [(of[m]["mean"], of[m]["std"]) for m in metrics]}
+        for name, of in record["recipes"].items()
+    ]
+    return {"metrics": [m.replace("_", " ") for m in metrics], "rows": rows}
 
 
 def _or_nan(x: float | None) -> float:
@@ -231,7 +253,7 @@ def _heat(record: Mapping[str, Any], first: str, group: list[str]) -> dict[str, 
                 }
             )
         rows.append({"source": metric.partition("/")[2], "cells": row})
-    return {"metric": first, "recipes": order, "rows": rows}
+    return {"metric": spelled(first), "recipes": order, "rows": rows}
 
 
 def _costs(record: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harmonia.report.compare import LESS_IS_BETTER, cells, findings, headline
+from harmonia.report.compare import LESS_IS_BETTER, cells, findings, headline, spelled
 from harmonia.report.numbers import count, duration, middle, percent, ratio, size, value
 from harmonia.report.select import findings as selection_findings
 
@@ -54,7 +54,7 @@ def comparison(record: Mapping[str, Any]) -> Group:
     judged = [metric for metric in shown if metric.split("/")[0] in LESS_IS_BETTER]
     for metric in judged or shown:
         table = _table("recipe", "mean", f"difference to {middle(record['baseline'], 12)} [95 %]", "verdict", "time")
-        table.title = _plain(metric + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
+        table.title = _plain(spelled(metric) + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
         table.title_justify = "left"
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)
