@@ -1,8 +1,8 @@
 """Time and memory as the pool grows: 256-dimensional vectors in Parquet through the whole engine.
 
-A mixture of 1,000 clusters is written in float16, with a short text and a source for every document; ``disf-unit`` takes
-1.5 % of it (batches of 1,024, one worker). Each size runs in a process of its own. Two peaks of memory are read there:
-resident memory, which counts pages of the memory-mapped feature files that the system may drop at any time, and
+A mixture of 1,000 clusters is written in float16, with a short text and a source for every document; ``disf-unit``
+takes 1.5 % of it (batches of 1,024, one worker). Each size runs in a process of its own. Two peaks of memory are read
+there: resident memory, which counts pages of the memory-mapped feature files that the system may drop at any time, and
 anonymous memory, which it cannot drop. The exponent is the slope of log seconds against log documents.
 
     python -m benchmarks.select.scaling --out results
@@ -86,7 +86,8 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--recipe", default="disf-unit")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--measure", type=Path, help="folder of a pool: select from it in this process and print what it took")
+    parser.add_argument("--measure", type=Path,
+                        help="folder of a pool: select from it in this process and print what it took")
     given = parser.parse_args()
     single_threaded(given.threads)
     if given.measure:

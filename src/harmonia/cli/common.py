@@ -6,12 +6,15 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
 from harmonia.core.errors import InputError
 from harmonia.core.progress import set_quiet
+
+if TYPE_CHECKING:
+    from harmonia.data.reading import Reading
 
 
 @Parameter(name="*")
@@ -92,12 +95,12 @@ class Documents:
     """Column of vectors, for --set features=given."""
     tokens_column: str | None = None
     """Column of token counts; estimated from bytes where there is none."""
-    on_bad: str = "stop"
+    on_bad: Literal["stop", "skip"] = "stop"
     """stop at a bad row, or skip it into rejects.parquet."""
 
-    def columns(self) -> dict[str, Any]:
-        """Return the keyword arguments of ``harmonia.select``."""
-        return vars(self) | {}
+    def reading(self) -> Reading:
+        """Return the keyword arguments that say how documents are read."""
+        return cast("Reading", dict(vars(self)))
 
 
 def shares(pairs: list[str] | None, option: str) -> dict[str, float]:

@@ -75,7 +75,7 @@ def select(
         settings=work.set or (),
         engine=work.engine,
         workers=work.workers,
-        **documents.columns(),
+        **documents.reading(),
     )
     if report:
         write(folder)

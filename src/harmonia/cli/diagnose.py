@@ -51,7 +51,7 @@ def diagnose(
         settings=work.set or (),
         engine=work.engine,
         workers=work.workers,
-        **documents.columns(),
+        **documents.reading(),
     )
     if report:
         write(folder)

@@ -97,7 +97,7 @@ def select(
             keep_rejected=keep_rejected,
             engine=work.engine,
             workers=work.workers,
-            **documents.columns(),
+            **documents.reading(),
         )
     summary = result.summary
     record = {

@@ -57,7 +57,7 @@ class FacilityLocationClimb:
         stored = min(kernel_bytes // max(self.size * Z.dtype.itemsize, 1), self.size)
         self._kernel = np.empty((stored if 2 * stored >= self.size else 0, self.size), Z.dtype)
         for rows, block in blocks(Z, _GROUND, Z.dtype):
-            np.matmul(Z[:len(self._kernel)], block.T, out=self._kernel[:, rows])
+            np.matmul(Z[: len(self._kernel)], block.T, out=self._kernel[:, rows])
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
         index = np.arange(self.size) if rows is None else np.asarray(rows)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from harmonia.core.files import read_json, write_json
 from harmonia.core.recipe import validate
 from harmonia.core.run import Run
 from harmonia.core.seeds import uniforms
-from harmonia.data.documents import Columns, Corpus
-from harmonia.data.rejects import OnBad
+from harmonia.data.reading import Reading, open_corpus
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.engine import Inputs, check_unchanged, choose, with_features
@@ -51,15 +50,9 @@ def compare(
     out: str | Path,
     resume: bool = False,
     settings: Iterable[str] = (),
-    text_column: str | None = None,
-    id_column: str | None = None,
-    source_column: str | None = None,
-    quality_column: str | Sequence[str] | None = None,
-    embedding_column: str | None = None,
-    tokens_column: str | None = None,
-    on_bad: OnBad = "stop",
     engine: str = "local",
     workers: int | None = 1,
+    **reading: Unpack[Reading],
 ) -> dict[str, Any]:
     """Compare recipes by training on what they pick; arguments not listed are those of ``harmonia.select``.
 
@@ -87,16 +80,7 @@ def compare(
     if len(records) < len(recipes):
         raise InputError(f"compare: two recipes have one name; names are {', '.join(str(r) for r in recipes)}")
     examiner = validate(JudgeChoice, {"judge": judge}, "--judge").with_settings(settings)
-    quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
-    columns = Columns(
-        text=text_column,
-        id=id_column,
-        source=source_column,
-        quality=quality,
-        embedding=embedding_column,
-        tokens=tokens_column,
-    )
-    corpus = Corpus.open(inputs, columns, on_bad=on_bad)
+    corpus = open_corpus(inputs, **reading)
     seeds = list(seeds)
     request = {
         "inputs": corpus.fingerprint(),

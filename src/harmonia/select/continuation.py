@@ -26,11 +26,12 @@ from harmonia.data.writer import write_parquet
 from harmonia.select import output
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
-from harmonia.select.engine import Inputs, Settings, check_unchanged, context_of, paths_of, with_features
+from harmonia.select.engine import Inputs, check_unchanged, paths_of, with_features
 from harmonia.select.ingest import index
 from harmonia.select.pool import Pool
 from harmonia.select.reopen import Finished, either_reader, joined
 from harmonia.select.result import SelectResult
+from harmonia.select.settings import Settings
 from harmonia.select.solver.base import Picks, Problem
 from harmonia.select.subset import restrict, subpool
 
@@ -96,7 +97,7 @@ def continue_selection(
                 new = with_features(new, corpus, before.recipe.features, run, executor(engine, workers))
             pool = joined(before.pool, new)
             with run.phase("selecting"):
-                picks = _solve(before, pool, asked.budget_for(new), context_of(run, asked))
+                picks = _solve(before, pool, asked.budget_for(new), asked.context(run))
             with run.phase("writing"):
                 added = replace(picks, rows=picks.rows - len(before.pool))
                 tables = output.pick_tables(corpus, new, added, asked.ids_only, first_rank=len(before.rows))

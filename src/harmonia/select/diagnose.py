@@ -5,13 +5,12 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.run import Run
-from harmonia.data.documents import Columns, Corpus
-from harmonia.data.rejects import OnBad
+from harmonia.data.reading import Reading, open_corpus
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import diagnose as measure
 from harmonia.select.engine import Inputs, check_unchanged, prepare
@@ -28,15 +27,9 @@ def diagnose(
     out: str | Path | None = None,
     resume: bool = False,
     settings: Iterable[str] = (),
-    text_column: str | None = None,
-    id_column: str | None = None,
-    source_column: str | None = None,
-    quality_column: str | list[str] | None = None,
-    embedding_column: str | None = None,
-    tokens_column: str | None = None,
-    on_bad: OnBad = "stop",
     engine: str = "local",
     workers: int | None = 1,
+    **reading: Unpack[Reading],
 ) -> dict[str, Any]:
     """Measure how the sources of a pool disagree; arguments as in ``harmonia.select``.
 
@@ -45,16 +38,7 @@ def diagnose(
     """
     recipe = BOOK.load("random").with_settings([f"features={features}", *settings])
     assert isinstance(recipe, SelectRecipe)
-    quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
-    columns = Columns(
-        text=text_column,
-        id=id_column,
-        source=source_column,
-        quality=quality,
-        embedding=embedding_column,
-        tokens=tokens_column,
-    )
-    corpus = Corpus.open(inputs, columns, on_bad=on_bad)
+    corpus = open_corpus(inputs, **reading)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-diagnose-"))
     recipe = recipe.model_copy(update={"name": "diagnose"})
     check_unchanged(folder, corpus)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Unpack
 
 from harmonia.core.errors import InputError
 from harmonia.core.executor import Executor, executor
 from harmonia.core.measure import peak_memory_bytes, reset_peak_memory
 from harmonia.core.run import Run
-from harmonia.data.documents import Columns, Corpus
-from harmonia.data.rejects import OnBad
+from harmonia.data.documents import Corpus
+from harmonia.data.reading import Reading, columns_of, open_corpus
 from harmonia.select import output
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
@@ -27,62 +25,12 @@ from harmonia.select.pool import Pool
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
 from harmonia.select.result import SelectResult
+from harmonia.select.settings import Settings
 from harmonia.select.solver.base import Picks, Problem
 from harmonia.select.subset import Deferred
 
 Inputs = Any
 """Paths, globs, URLs, folders, or an in-memory table; see harmonia.data.documents.Corpus."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything besides the recipe and the data that decides a selection.
-
-    Attributes:
-        budget: ``0.015``, ``"1.5%"``, ``1000`` (documents), ``"50Mtok"`` or ``"1.5%tok"`` (tokens).
-        seed: seed of every random choice.
-        columns: names of the input columns; what is left out is detected.
-        on_bad: ``"stop"`` at a bad row, or ``"skip"`` it into ``rejects.parquet``.
-        floors: source -> least share of the budget.
-        ceilings: source -> largest share of the budget.
-        dtype: ``"float32"`` (sums in float64) or ``"float64"``.
-        ids_only: leave the original columns out of the picks.
-        keep_rejected: also write what was left out, with the reason.
-    """
-
-    budget: str | float
-    seed: int = 0
-    columns: Columns = Columns()  # noqa: RUF009 - frozen
-    on_bad: OnBad = "stop"
-    floors: Mapping[str, float] | None = None
-    ceilings: Mapping[str, float] | None = None
-    dtype: str = "float32"
-    ids_only: bool = False
-    keep_rejected: bool = False
-
-    def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "float64"):
-            raise InputError(f"dtype {self.dtype!r}: choose float32 or float64")
-        if self.on_bad not in ("stop", "skip"):
-            raise InputError(f"on-bad {self.on_bad!r}: choose stop or skip")
-
-    def request(self) -> dict[str, Any]:
-        """Return the JSON record that a resumed run must match."""
-        return {
-            "budget": str(self.budget),
-            "seed": self.seed,
-            "columns": self.columns.record(),
-            "on_bad": self.on_bad,
-            "floors": dict(self.floors or {}),
-            "ceilings": dict(self.ceilings or {}),
-            "dtype": self.dtype,
-            "ids_only": self.ids_only,
-            "keep_rejected": self.keep_rejected,
-        }
-
-    def budget_for(self, pool: Pool) -> Budget:
-        """Return the budget against a pool."""
-        return Budget.parse(self.budget, len(pool), int(pool.tokens.sum()), floors=self.floors, ceilings=self.ceilings)
 
 
 def select(
@@ -94,13 +42,6 @@ def select(
     out: str | Path | None = None,
     resume: bool = False,
     settings: Iterable[str] = (),
-    text_column: str | None = None,
-    id_column: str | None = None,
-    source_column: str | None = None,
-    quality_column: str | Sequence[str] | None = None,
-    embedding_column: str | None = None,
-    tokens_column: str | None = None,
-    on_bad: OnBad = "stop",
     floors: Mapping[str, float] | None = None,
     ceilings: Mapping[str, float] | None = None,
     dtype: str = "float32",
@@ -108,6 +49,7 @@ def select(
     keep_rejected: bool = False,
     engine: str = "local",
     workers: int | None = 1,
+    **reading: Unpack[Reading],
 ) -> SelectResult:
     """Pick the documents worth training on.
 
@@ -119,13 +61,6 @@ def select(
         out: run folder; a fresh temporary folder when left out.
         resume: go on with an interrupted run in ``out``.
         settings: changes to the recipe, ``"axis.field=value"``.
-        text_column: column of the text; this and the other columns are detected when left out.
-        id_column: column of ids; ids are made from file and row where there is none.
-        source_column: column of the source; else the folder or file a document lies in.
-        quality_column: one or several columns of scores.
-        embedding_column: column of vectors, for ``features=given``.
-        tokens_column: column of token counts; estimated from bytes where there is none.
-        on_bad: ``"stop"`` at a bad row, or ``"skip"`` it.
         floors: source -> least share of the budget.
         ceilings: source -> largest share of the budget.
         dtype: in which solvers compute, ``"float32"`` or ``"float64"``.
@@ -134,6 +69,9 @@ def select(
         engine: ``"local"`` or ``"ray"``; the result is the same.
         workers: worker processes that embed; None for one per core. More than one needs a main module that can be
             imported without side effects (``if __name__ == "__main__":``), as multiprocessing does.
+        **reading: ``text_column``, ``id_column``, ``source_column``, ``quality_column`` (one or several),
+            ``embedding_column``, ``tokens_column``, each detected or made up when left out, and ``on_bad``, ``"stop"``
+            at a bad row or ``"skip"`` it; see ``harmonia.data.reading.Reading``.
 
     Returns:
         The result: ``.picks`` (polars), ``.summary``, ``.report()``.
@@ -144,19 +82,11 @@ def select(
     """
     record = BOOK.load(recipe).with_settings(settings)
     assert isinstance(record, SelectRecipe)
-    quality = (quality_column,) if isinstance(quality_column, str) else tuple(quality_column or ())
     asked = Settings(
         budget=budget,
         seed=seed,
-        columns=Columns(
-            text=text_column,
-            id=id_column,
-            source=source_column,
-            quality=quality,
-            embedding=embedding_column,
-            tokens=tokens_column,
-        ),
-        on_bad=on_bad,
+        columns=columns_of(reading),
+        on_bad=reading.get("on_bad", "stop"),
         floors=floors,
         ceilings=ceilings,
         dtype=dtype,
@@ -164,7 +94,7 @@ def select(
         keep_rejected=keep_rejected,
     )
     work = executor(engine, workers)
-    corpus = Corpus.open(inputs, asked.columns, on_bad=on_bad)
+    corpus = open_corpus(inputs, **reading)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-select-"))
     request = {**asked.request(), "inputs": corpus.fingerprint(), "paths": paths_of(inputs)}
     check_unchanged(folder, corpus)
@@ -173,7 +103,7 @@ def select(
             reset_peak_memory()
             pool = prepare(corpus, record, run, work)
             with run.phase("selecting"):
-                function, picks = choose(record, pool, asked.budget_for(pool), context_of(run, asked))
+                function, picks = choose(record, pool, asked.budget_for(pool), asked.context(run))
             with run.phase("writing"):
                 output.write(run, corpus, pool, picks, function.scores() if function.fitted else None, asked)
             output.summarise_run(run, corpus, pool, picks, record, asked, peak_memory_bytes())
@@ -214,11 +144,6 @@ def with_features(pool: Pool, corpus: Corpus, features: Features, run: Run, work
     if isinstance(features, Given):
         return replace(pool, features=keep_given(corpus, features, run))
     return replace(pool, features=embed(corpus, features, run, work), encoder=encoder_of(features, run))
-
-
-def context_of(run: Run, asked: Settings) -> Context:
-    """Return the services of a run."""
-    return Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
 
 
 def choose(recipe: SelectRecipe, pool: Pool, budget: Budget, context: Context) -> tuple[Deferred, Picks]:

@@ -14,14 +14,13 @@ from harmonia.core.files import write_json
 from harmonia.core.run import Run
 from harmonia.data.documents import Corpus
 from harmonia.data.writer import write_parquet
-from harmonia.select.context import Context
 from harmonia.select.pool import Pool
 from harmonia.select.references import REFERENCES
+from harmonia.select.settings import Settings
 from harmonia.select.solver.base import Picks
 from harmonia.select.summary import summarise
 
 if TYPE_CHECKING:
-    from harmonia.select.engine import Settings
     from harmonia.select.recipe import SelectRecipe
 
 _CHUNK_BYTES = 1 << 28
@@ -128,7 +127,7 @@ def summarise_run(
     reader: TextReader | None = None,
 ) -> None:
     """Write ``summary.json`` and ``sample.parquet``, which the report is drawn from."""
-    context = Context(seed=asked.seed, dtype=np.dtype(asked.dtype).type, keep=run.keep, warn=run.warn)
+    context = asked.context(run)
     with run.phase("summary"):
         summary, sample = summarise(pool, picks, reader or text_reader(corpus), context)
         write_parquet(run.result / "sample.parquet", iter([sample]))
