@@ -21,6 +21,10 @@ def complainer():
     return work
 
 
+def stillborn():
+    raise InputError("no such model")
+
+
 def deserter():
     return lambda x: os._exit(3)
 
@@ -34,6 +38,12 @@ def test_results_come_in_order(kind):
 def test_errors_arrive_as_they_are(kind):
     with pytest.raises(InputError, match="bad item 0"):
         list(kind.map(complainer, range(3)))
+
+
+@pytest.mark.parametrize("kind", [Serial(), Processes(2)])
+def test_a_worker_that_cannot_be_built_says_why(kind):
+    with pytest.raises(InputError, match="no such model"):
+        list(kind.map(stillborn, range(3)))
 
 
 def test_a_dead_worker_is_a_resumable_error():

@@ -10,6 +10,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from harmonia.core.errors import InputError, MissingExtraError, RunError, suggest
@@ -47,7 +48,15 @@ _work: Callable[[Any], Any] | None = None
 
 def _install(make: Callable[[], Callable[[Any], Any]]) -> None:
     global _work
-    _work = make()
+    try:
+        _work = make()
+    except Exception as error:
+        # an initialiser that fails would only be reported as a dead worker; the first item says what is wrong
+        _work = partial(_refuse, error)
+
+
+def _refuse(error: Exception, item: Any) -> Any:
+    raise error
 
 
 def _do(item: Any) -> Any:
@@ -103,10 +112,10 @@ class Ray:
         @ray.remote(num_cpus=1)
         class Worker:
             def __init__(self, make: Callable[[], Callable[[T], R]]) -> None:
-                self.work = make()
+                _install(make)
 
             def do(self, item: T) -> R:
-                return self.work(item)
+                return _do(item)  # type: ignore[no-any-return]
 
         actors: list[Any] = [
             Worker.remote(make)  # type: ignore[attr-defined]
@@ -123,7 +132,7 @@ class Ray:
         except ray.exceptions.RayActorError as error:
             raise RunError(f"a Ray worker died: {error}; go on with --resume") from error
         except ray.exceptions.RayTaskError as error:
-            raise error.as_instanceof_cause() from None
+            raise error.cause from None
         finally:
             for actor in actors:
                 ray.kill(actor)

@@ -173,11 +173,14 @@ class Run:
             self._lock = None
 
     def _withdraw(self) -> None:
-        """Leave nothing behind of a request that cannot be served, so that the mended one may use the same folder."""
-        if self.finished or self.result.exists() or any(self.state.iterdir()):
+        """Leave nothing behind of a request that cannot be served, so that the mended one may use the same folder.
+
+        What was costly stays: anything that lies deeper in the state than its single files.
+        """
+        if self.finished or self.result.exists() or any(item.is_dir() for item in self.state.iterdir()):
             return
-        for name in _FRAME:
-            (self.folder / name).unlink(missing_ok=True)
+        for path in [*self.state.iterdir(), *(self.folder / name for name in _FRAME)]:
+            path.unlink(missing_ok=True)
         self.state.rmdir()
         with contextlib.suppress(OSError):  # something else lies in it, then it stays
             self.folder.rmdir()

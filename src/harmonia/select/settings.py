@@ -16,6 +16,8 @@ from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.pool import Pool
 
+_ANY = 1 << 62
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -44,6 +46,7 @@ class Settings:
     keep_rejected: bool = False
 
     def __post_init__(self) -> None:
+        Budget.parse(self.budget, _ANY, _ANY)  # a budget that is none is refused before anything is read
         if self.dtype not in ("float32", "float64"):
             raise InputError(f"dtype {self.dtype!r}: choose float32 or float64")
 
