@@ -59,9 +59,19 @@ class Record:
             print(f"{key}: {_text(value)}")
         out.mkdir(parents=True, exist_ok=True)
         settings = {key: str(value) if isinstance(value, Path) else value for key, value in self.settings.items()}
-        write_json(out / f"{self.name}.json", _finite({
-            "title": self.title, "settings": settings, "rows": self.rows, "facts": self.facts,
-            "environment": environment(), "load": os.getloadavg()}))
+        write_json(
+            out / f"{self.name}.json",
+            _finite(
+                {
+                    "title": self.title,
+                    "settings": settings,
+                    "rows": self.rows,
+                    "facts": self.facts,
+                    "environment": environment(),
+                    "load": os.getloadavg(),
+                }
+            ),
+        )
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -77,8 +87,9 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def compared(values: Mapping[str, Mapping[str, Sequence[float]]], baseline: str,
-             show: Callable[[str], str] = "{:.3f}".format) -> list[dict[str, Any]]:
+def compared(
+    values: Mapping[str, Mapping[str, Sequence[float]]], baseline: str, show: Callable[[str], str] = "{:.3f}".format
+) -> list[dict[str, Any]]:
     """Return one row per arm: mean and standard deviation, and the paired difference to the baseline with its interval.
 
     Args:

@@ -17,7 +17,8 @@ import numpy as np
 from harmonia.core.errors import InputError
 from harmonia.select.context import Context
 from harmonia.select.judge import JudgeChoice
-from harmonia.select.objective import Decorrelation, Objective, Quality, Weighted
+from harmonia.select.objective import Decorrelation, Quality, Weighted
+from harmonia.select.objective.base import Objective
 from harmonia.select.pool import Pool
 from harmonia.select.recipe import SelectRecipe
 from harmonia.stages import recipes

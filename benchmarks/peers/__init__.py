@@ -21,10 +21,18 @@ class Peer:
     """
 
     def __init__(self, python: Path, script: Path, threads: int) -> None:
-        limits = {name: str(threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
-                                                  "NUMBA_NUM_THREADS")}
-        self._process = subprocess.Popen([python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL, text=True, env={**os.environ, **limits})
+        limits = {
+            name: str(threads)
+            for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+        }
+        self._process = subprocess.Popen(
+            [python, script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **limits},
+        )
 
     def __call__(self, **request: Any) -> Elsewhere:
         """Send a request and return what came back, with the seconds that the peer measured."""

@@ -31,8 +31,12 @@ def submodlib(rows: np.ndarray, k: int, optimizer: str) -> list[int]:
     from submodlib import FacilityLocationFunction
 
     function = FacilityLocationFunction(n=len(rows), mode="dense", sijs=kernel(rows), separate_rep=False)
-    return [int(i) for i, _ in function.maximize(budget=k, optimizer=optimizer, stopIfZeroGain=False,
-                                                 stopIfNegativeGain=False, show_progress=False)]
+    return [
+        int(i)
+        for i, _ in function.maximize(
+            budget=k, optimizer=optimizer, stopIfZeroGain=False, stopIfNegativeGain=False, show_progress=False
+        )
+    ]
 
 
 def main() -> None:
@@ -46,7 +50,8 @@ def main() -> None:
             rows = np.load(request["rows"])
             start = time.perf_counter()
             picks = {"apricot": apricot, "submodlib": submodlib}[request["library"]](
-                rows, request["k"], request["optimizer"])
+                rows, request["k"], request["optimizer"]
+            )
             answer = {"seconds": time.perf_counter() - start, "picks": picks}
         out.write(json.dumps(answer) + "\n")
         out.flush()

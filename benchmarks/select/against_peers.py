@@ -52,12 +52,16 @@ def main() -> None:
     def mine(objective: Objective, solver: Solver) -> Callable[[], list[int]]:
         return lambda: [int(row) for row in pick(Z, objective, solver, budget=given.picks).rows]
 
-    ours = {"disf-unit, whole pool": mine(Decorrelation(), Greedy()),
-            "facility-location": mine(FacilityLocation(), Greedy())}
+    ours = {
+        "disf-unit, whole pool": mine(Decorrelation(), Greedy()),
+        "facility-location": mine(FacilityLocation(), Greedy()),
+    }
     if not given.exact_only:
         ours["facility-location, stochastic"] = mine(FacilityLocation(), StochasticGreedy())
-    with tempfile.TemporaryDirectory() as folder, \
-            Peer(given.peer_python, Path("benchmarks/peers/facility_location.py"), given.threads) as peer:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Peer(given.peer_python, Path("benchmarks/peers/facility_location.py"), given.threads) as peer,
+    ):
         path, small = Path(folder) / "rows.npy", Path(folder) / "small.npy"
         np.save(path, Z)
         np.save(small, Z[:500])
@@ -67,17 +71,28 @@ def main() -> None:
             return lambda: peer(library=library, optimizer=optimizer, rows=str(path), k=given.picks)
 
         asked = [EXACT] if given.exact_only else [EXACT, APPROXIMATE]
-        theirs = {f"{library}, {optimizer}": ask(library, optimizer)
-                  for group in asked for library, names in group.items() for optimizer in names}
+        theirs = {
+            f"{library}, {optimizer}": ask(library, optimizer)
+            for group in asked
+            for library, names in group.items()
+            for optimizer in names
+        }
         times = in_turn({**ours, **theirs}, given.repeats)
         versions = peer(library="versions").result["versions"]
-    record = Record("against_peers", "Seconds for all picks (median), kernels included; times faster than the "
-                    "quickest exact search of the peers", vars(given))
+    record = Record(
+        "against_peers",
+        "Seconds for all picks (median), kernels included; times faster than the quickest exact search of the peers",
+        vars(given),
+    )
     quickest = min(times[f"{library}, {name}"].median for library, names in EXACT.items() for name in names)
     for name, timed in times.items():
         rows = timed.result if name in ours else timed.result["picks"]
-        record.add(side=name, seconds=timed.median, times_faster=quickest / timed.median,
-                   coverage=float(coverages(Z, np.array([rows]))[0]) / len(Z))
+        record.add(
+            side=name,
+            seconds=timed.median,
+            times_faster=quickest / timed.median,
+            coverage=float(coverages(Z, np.array([rows]))[0]) / len(Z),
+        )
     record.facts["versions of the peers"] = versions
     record.save(given.out)
 

@@ -71,8 +71,10 @@ def main() -> None:
     for seed in range(given.seeds):
         Z, quality = pool(given.rows, given.dimension, seed)
         function = JOINT.fit(Pool.from_arrays(Z, quality=quality), Context())
-        sides = {arm: partial(pick, Z, objective, solver, budget=given.picks, quality=quality, seed=seed)
-                 for arm, (objective, solver) in ARMS.items()}
+        sides = {
+            arm: partial(pick, Z, objective, solver, budget=given.picks, quality=quality, seed=seed)
+            for arm, (objective, solver) in ARMS.items()
+        }
         for arm, timed in in_turn(sides, 1).items():
             times[arm].append(timed)
             sets = timed.result.rows[None]
@@ -82,16 +84,26 @@ def main() -> None:
     for arm in ARMS:
         f, quality_term, diversity = np.mean(terms[arm], axis=0)
         seconds = statistics.median(t.median for t in times[arm])
-        record.add(arm=arm, f=round(float(f), 6), quality=float(quality_term), diversity=float(diversity),
-                   seconds=seconds, times_slower=seconds / quickest)
+        record.add(
+            arm=arm,
+            f=round(float(f), 6),
+            quality=float(quality_term),
+            diversity=float(diversity),
+            seconds=seconds,
+            times_slower=seconds / quickest,
+        )
     best = [t.result.facts for t in times["Frank-Wolfe"]]
     f = {arm: np.array([values[0] for values in terms[arm]]) for arm in ARMS}
     record.facts |= {
         "certified gap, worst seed": max(facts["gap"] for facts in best),
         "iterations": [int(facts["iterations"]) for facts in best],
         "Frank-Wolfe minus greedy, worst seed": float((f["Frank-Wolfe"] - f["greedy"]).min()),
-        **{f"Frank-Wolfe minus {arm}, worst seed": float((f["Frank-Wolfe"] - f[arm]).min())
-           for arm in ARMS if arm.startswith("policy")}}
+        **{
+            f"Frank-Wolfe minus {arm}, worst seed": float((f["Frank-Wolfe"] - f[arm]).min())
+            for arm in ARMS
+            if arm.startswith("policy")
+        },
+    }
     record.save(given.out)
 
 

@@ -37,8 +37,9 @@ def main() -> None:
             picks = result.picks["id"].to_list()
             phases = {event["name"]: event["seconds"] for event in read_log(result.folder) if event["event"] == "phase"}
         first = first or picks
-        record.add(engine=engine, workers=workers, seconds=seconds, features=phases["features"],
-                   same_picks=picks == first)
+        record.add(
+            engine=engine, workers=workers, seconds=seconds, features=phases["features"], same_picks=picks == first
+        )
     record.save(given.out)
 
 

@@ -60,16 +60,23 @@ def main() -> None:
     given = parser.parse_args()
     single_threaded(given.threads)
     X = np.random.default_rng(0).normal(size=(given.rows, given.dimension))
-    times = in_turn({
-        "rank-one (harmonia)": lambda: rank_one(X, 0, given.picks),
-        "n x n recomputation": lambda: recomputed(X, 0, given.picks, correlation_energy),
-        "d x d recomputation": lambda: recomputed(X, 0, given.picks, feature_correlation_energy),
-    }, given.repeats)
+    times = in_turn(
+        {
+            "rank-one (harmonia)": lambda: rank_one(X, 0, given.picks),
+            "n x n recomputation": lambda: recomputed(X, 0, given.picks, correlation_energy),
+            "d x d recomputation": lambda: recomputed(X, 0, given.picks, feature_correlation_energy),
+        },
+        given.repeats,
+    )
     ours = times["rank-one (harmonia)"]
     record = Record("exact_greedy", "DiSF, one batch: seconds for all picks (median)", vars(given))
     for name, timed in times.items():
-        record.add(version=name, seconds=timed.median, times_slower=timed.median / ours.median,
-                   same_picks=timed.result == ours.result)
+        record.add(
+            version=name,
+            seconds=timed.median,
+            times_slower=timed.median / ours.median,
+            same_picks=timed.result == ours.result,
+        )
     record.save(given.out)
 
 

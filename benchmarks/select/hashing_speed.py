@@ -27,11 +27,16 @@ def main() -> None:
     single_threaded(given.threads)
     texts = [text for domain in texts_by_domain(10**9).values() for text in domain]
     size = sum(len(text.encode()) for text in texts) / 1e6
-    encoders = {"words 1-2 (default)": Hashing(), "words 1-2, 1024 dimensions": Hashing(dimension=1024),
-                "words 1": Hashing(words=1), "bytes 5": Hashing(words=0, bytes=5)}
-    ready = {name: features.encoder(texts[::max(1, len(texts) // features.sample)])
-             for name, features in encoders.items()}
-    batches = [texts[i:i + 4096] for i in range(0, len(texts), 4096)]
+    encoders = {
+        "words 1-2 (default)": Hashing(),
+        "words 1-2, 1024 dimensions": Hashing(dimension=1024),
+        "words 1": Hashing(words=1),
+        "bytes 5": Hashing(words=0, bytes=5),
+    }
+    ready = {
+        name: features.encoder(texts[:: max(1, len(texts) // features.sample)]) for name, features in encoders.items()
+    }
+    batches = [texts[i : i + 4096] for i in range(0, len(texts), 4096)]
 
     def embed(name: str) -> None:
         for batch in batches:
@@ -39,12 +44,21 @@ def main() -> None:
 
     record = Record("hashing_speed", f"{len(texts):,} documents, {size:.0f} MB, one core", vars(given))
     for name, timed in in_turn({name: lambda name=name: embed(name) for name in encoders}, given.repeats).items():
-        record.add(features=name, seconds=timed.median, documents_per_second=round(len(texts) / timed.median),
-                   megabytes_per_second=size / timed.median)
+        record.add(
+            features=name,
+            seconds=timed.median,
+            documents_per_second=round(len(texts) / timed.median),
+            megabytes_per_second=size / timed.median,
+        )
     folder = Path(os.environ["HARMONIA_DATA"]) / "text_domains"
     with tempfile.TemporaryDirectory() as out:
-        result = run([str(path) for path in sorted(folder.glob("*.jsonl.zst"))], "disf-unit", budget="1.5%",
-                     out=Path(out) / "run", workers=1)
+        result = run(
+            [str(path) for path in sorted(folder.glob("*.jsonl.zst"))],
+            "disf-unit",
+            budget="1.5%",
+            out=Path(out) / "run",
+            workers=1,
+        )
         phases = {event["name"]: event["seconds"] for event in read_log(result.folder) if event["event"] == "phase"}
         record.facts["engine, seconds by phase"] = phases
         record.facts["engine, share of features"] = phases["features"] / sum(phases.values())

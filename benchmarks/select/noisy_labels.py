@@ -41,8 +41,9 @@ NOISE, CLEAN, TEST, COMPONENTS = 0.2, 500, 2000, 64
 
 def joint(weight: float, diversity: Objective) -> Weighted:
     """Return lambda quality + (1 - lambda) diversity."""
-    return Weighted(terms=(Term(weight=weight, objective=Quality(scale="rank")),
-                           Term(weight=1 - weight, objective=diversity)))
+    return Weighted(
+        terms=(Term(weight=weight, objective=Quality(scale="rank")), Term(weight=1 - weight, objective=diversity))
+    )
 
 
 ARMS: dict[str, tuple[Objective, Solver]] = {
@@ -74,8 +75,9 @@ def main() -> None:
     seconds = dict.fromkeys(ARMS, 0.0)
     for seed in range(given.seeds):
         random = np.random.default_rng(seed)
-        clean, pool, test = np.split(random.permutation(len(images))[:CLEAN + given.rows + TEST],
-                                     [CLEAN, CLEAN + given.rows])
+        clean, pool, test = np.split(
+            random.permutation(len(images))[: CLEAN + given.rows + TEST], [CLEAN, CLEAN + given.rows]
+        )
         pca = PCA(COMPONENTS, random_state=0).fit(images[pool])
         X, X_test = pca.transform(images[pool]).astype(np.float32), pca.transform(images[test])
         wrong = random.random(given.rows) < NOISE
@@ -90,15 +92,22 @@ def main() -> None:
             rows = pick(X, objective, solver, budget="10%", quality=quality, seed=seed).rows
             seconds[arm] += (time.perf_counter() - start) / given.seeds
             model = LogisticRegression(C=0.1, max_iter=500).fit(X[rows], labels[rows])
-            for measure, value in zip(measures, (model.score(X_test, truth[test]), wrong[rows].mean(),
-                                                 quality[rows].mean()), strict=True):
+            for measure, value in zip(
+                measures, (model.score(X_test, truth[test]), wrong[rows].mean(), quality[rows].mean()), strict=True
+            ):
                 values[arm][measure].append(float(value))
-    record = Record("noisy_labels", "Mean ± standard deviation over seeds; Δ: paired differences of accuracy with "
-                    "their 95 % intervals", vars(given))
+    record = Record(
+        "noisy_labels",
+        "Mean ± standard deviation over seeds; Δ: paired differences of accuracy with their 95 % intervals",
+        vars(given),
+    )
     against = {base: {row["arm"]: row["Δ accuracy"] for row in compared(values, base)} for base in COMPARED_WITH}
     for row in compared(values, "random"):
-        record.add(**{k: v for k, v in row.items() if not k.startswith("Δ")},
-                   **{f"Δ to {base}": against[base][row["arm"]] for base in COMPARED_WITH}, seconds=seconds[row["arm"]])
+        record.add(
+            **{k: v for k, v in row.items() if not k.startswith("Δ")},
+            **{f"Δ to {base}": against[base][row["arm"]] for base in COMPARED_WITH},
+            seconds=seconds[row["arm"]],
+        )
     record.save(given.out)
 
 

@@ -84,7 +84,7 @@ def task(data: str, seed: int) -> Task:
     for label in range(10):
         rows = random.permutation(np.flatnonzero(y == label))
         test.append(rows[:per_test])
-        pool.append(rows[per_test:per_test + (per_class if label < 5 else per_class // 10)])
+        pool.append(rows[per_test : per_test + (per_class if label < 5 else per_class // 10)])
     kept, held = random.permutation(np.concatenate(pool)), np.concatenate(test)
     pca = PCA(components, random_state=0).fit(X[kept])
     return Task(X[kept], pca.transform(X[kept]).astype(np.float32), y[kept], pca.transform(X[held]), y[held])
@@ -117,17 +117,31 @@ def main() -> None:
             rows = pick(getattr(here, features), objective, solver, budget=BUDGET, seed=seed).rows
             seconds[arm] += (time.perf_counter() - start) / given.seeds
             labels = here.labels[rows]
-            for measure, value in zip(measures, (
-                    accuracy(here, rows), len(np.unique(labels)), np.mean(labels >= 5),
-                    participation_ratio(np.linalg.eigvalsh(np.cov(here.pca[rows].T)))), strict=True):
+            for measure, value in zip(
+                measures,
+                (
+                    accuracy(here, rows),
+                    len(np.unique(labels)),
+                    np.mean(labels >= 5),
+                    participation_ratio(np.linalg.eigvalsh(np.cov(here.pca[rows].T))),
+                ),
+                strict=True,
+            ):
                 values[arm][measure].append(float(value))
-    record = Record(f"rare_classes_{given.data}", "Mean ± standard deviation over seeds; Δ: paired difference to "
-                    "random with its 95 % interval", vars(given))
+    record = Record(
+        f"rare_classes_{given.data}",
+        "Mean ± standard deviation over seeds; Δ: paired difference to random with its 95 % interval",
+        vars(given),
+    )
     for row in compared(values, "random"):
-        record.add(**{k: v for k, v in row.items() if not k.startswith("Δ") or k == "Δ accuracy"},
-                   seconds=seconds[row["arm"]])
-    record.facts |= {f"accuracy of {row['arm']} minus that of facility-location, PCA": row["Δ accuracy"]
-                     for row in compared(values, "facility-location, PCA") if row["arm"].startswith("disf-unit")}
+        record.add(
+            **{k: v for k, v in row.items() if not k.startswith("Δ") or k == "Δ accuracy"}, seconds=seconds[row["arm"]]
+        )
+    record.facts |= {
+        f"accuracy of {row['arm']} minus that of facility-location, PCA": row["Δ accuracy"]
+        for row in compared(values, "facility-location, PCA")
+        if row["arm"].startswith("disf-unit")
+    }
     record.save(given.out)
 
 

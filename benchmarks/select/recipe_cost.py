@@ -1,7 +1,6 @@
 """How the time of each recipe grows with the pool, on vectors in memory at a budget of 1 %.
 
-The exponent is the slope of log seconds against log rows; the last column is the peak of memory beyond the pool itself
-at the largest size.
+The exponent is the slope of log seconds against log rows.
 
     python -m benchmarks.select.recipe_cost --out results
 """
@@ -13,16 +12,17 @@ import numpy as np
 from benchmarks.record import Record, options, single_threaded
 from benchmarks.select.against_peers import pool
 from benchmarks.timing import in_turn
-from harmonia.core.measure import Meter, peak_memory_bytes
 from harmonia.core.progress import set_quiet
 from harmonia.select import Budget, Pool
 from harmonia.select.context import Context
 from harmonia.select.engine import choose
 from harmonia.select.recipes import BOOK
 
-RECIPES = {"random": [], "k-means": [], "semdedup": [], "prototypes": [], "disf": [], "disf-unit": [],
-           "disf-unit, whole pool": ["solver.batch=all"], "graph-cut": [], "log-det": [], "leverage": [], "k-center": [],
-           "frank-wolfe": [], "facility-location": []}
+RECIPES: dict[str, list[str]] = {
+    **{name: [] for name in ("random", "k-means", "semdedup", "prototypes", "disf", "disf-unit")},
+    "disf-unit, whole pool": ["solver.batch=all"],
+    **{name: [] for name in ("graph-cut", "log-det", "leverage", "k-center", "frank-wolfe", "facility-location")},
+}
 
 
 def main() -> None:
@@ -35,7 +35,6 @@ def main() -> None:
     single_threaded(given.threads)
     set_quiet(True)
     seconds: dict[str, list[float]] = {name: [] for name in RECIPES}
-    peak: dict[str, float] = {}
     for n in given.sizes:
         vectors = Pool.from_arrays(pool(n, given.dimension), quality=np.random.default_rng(1).random(n))
         for name, changes in RECIPES.items():
@@ -44,15 +43,14 @@ def main() -> None:
             def solve(recipe=recipe, vectors=vectors, n=n) -> object:
                 return choose(recipe, vectors, Budget(n // 100), Context())
 
-            with Meter() as meter:
-                before = peak_memory_bytes()
-                timed = in_turn({name: solve}, given.repeats)[name]
-            seconds[name].append(timed.median)
-            peak[name] = (max(meter.peak_memory_bytes, before) - before) / 1e6
+            seconds[name].append(in_turn({name: solve}, given.repeats)[name].median)
     record = Record("recipe_cost", "Seconds by size, vectors given", vars(given))
     for name, times in seconds.items():
-        record.add(recipe=name, **{f"{n:,}": time for n, time in zip(given.sizes, times, strict=True)},
-                   exponent=float(np.polyfit(np.log(given.sizes), np.log(times), 1)[0]), extra_mb=peak[name])
+        record.add(
+            recipe=name,
+            **{f"{n:,}": time for n, time in zip(given.sizes, times, strict=True)},
+            exponent=float(np.polyfit(np.log(given.sizes), np.log(times), 1)[0]),
+        )
     record.save(given.out)
 
 

@@ -44,6 +44,7 @@ def texts(count: int, skew: float, seed: int) -> list[str]:
 
 def dsir_reference(pool: list[str], target: list[str], buckets: int, smoothing: float) -> np.ndarray:
     """Return log w of each document, by the formulas of DSIR."""
+
     def bag(text: str) -> Counter[int]:
         tokens = re.findall(r"\w+|[^\w\s]+", text.lower())
         grams = tokens + [f"{a} {b}" for a, b in pairwise(tokens)]
@@ -60,8 +61,19 @@ def dsir_reference(pool: list[str], target: list[str], buckets: int, smoothing: 
 def semdedup_reference(X: np.ndarray, labels: np.ndarray, rank: np.ndarray) -> np.ndarray:
     """Return the largest cosine of each row with an earlier row of its cluster; -1 where there is none."""
     unit = X / np.linalg.norm(X, axis=1, keepdims=True)
-    return np.array([max((float(unit[i] @ unit[j]) for i in range(len(X)) if labels[i] == labels[j]
-                          and (rank[i], i) < (rank[j], j)), default=-1.0) for j in range(len(X))])
+    return np.array(
+        [
+            max(
+                (
+                    float(unit[i] @ unit[j])
+                    for i in range(len(X))
+                    if labels[i] == labels[j] and (rank[i], i) < (rank[j], j)
+                ),
+                default=-1.0,
+            )
+            for j in range(len(X))
+        ]
+    )
 
 
 def explicit_kernel(model: Any, names: list[str], probes: Any, left: list[list[int]], right: list[list[int]]) -> Any:
@@ -76,8 +88,19 @@ def explicit_kernel(model: Any, names: list[str], probes: Any, left: list[list[i
         rows = []
         for ids in sequences:
             logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
-            rows.append(torch.cat([torch.cat([g.flatten() for g in torch.autograd.grad(
-                (logits @ u).mean(), parameters, retain_graph=True)]) for u in probes]).double())
+            rows.append(
+                torch.cat(
+                    [
+                        torch.cat(
+                            [
+                                g.flatten()
+                                for g in torch.autograd.grad((logits @ u).mean(), parameters, retain_graph=True)
+                            ]
+                        )
+                        for u in probes
+                    ]
+                ).double()
+            )
         return torch.stack(rows)
 
     kernel = features(left) @ features(right).T / len(probes)
@@ -104,8 +127,12 @@ def tangent_scores(record: Record) -> None:
             for scorer in ("forward", "reverse", "difference"):
                 score = Alignment(tangent, [Example(ids, 0) for ids in targets], scorer=scorer)
                 found = score([Example(ids, 0) for ids in pool])
-                record.add(recipe=kernel, how=f"{scorer}, {str(dtype).removeprefix('torch.')}",
-                           scores=len(pool), difference=difference(found, expected))
+                record.add(
+                    recipe=kernel,
+                    how=f"{scorer}, {str(dtype).removeprefix('torch.')}",
+                    scores=len(pool),
+                    difference=difference(found, expected),
+                )
 
 
 def main() -> None:
@@ -113,15 +140,21 @@ def main() -> None:
     given = options(__doc__).parse_args()
     single_threaded(given.threads)
     set_quiet(True)
-    record = Record("reference_formulas", "Largest difference from the formula, relative to the largest score",
-                    vars(given))
+    record = Record(
+        "reference_formulas", "Largest difference from the formula, relative to the largest score", vars(given)
+    )
     tangent_scores(record)
     pool, target = texts(300, 0.0, 0), texts(40, 1.5, 1)
     for smoothing in (0.0, 1.0):
         function = Dsir(target_texts=tuple(target), smoothing=smoothing, min_words=0).fit(
-            Pool.from_arrays(texts=pool), Context())
-        record.add(recipe="dsir", how=f"smoothing {smoothing:g}", scores=len(pool),
-                   difference=difference(function.scores(), dsir_reference(pool, target, 10_000, smoothing)))
+            Pool.from_arrays(texts=pool), Context()
+        )
+        record.add(
+            recipe="dsir",
+            how=f"smoothing {smoothing:g}",
+            scores=len(pool),
+            difference=difference(function.scores(), dsir_reference(pool, target, 10_000, smoothing)),
+        )
     random = np.random.default_rng(0)
     labels = random.integers(0, 12, 800)
     X = random.normal(size=(12, 64))[labels] + random.normal(size=(800, 64))
@@ -129,8 +162,12 @@ def main() -> None:
     for dtype in (np.float64, np.float32, np.float16):
         found = np.maximum(earlier_similarity(X.astype(dtype), labels, rank), -1)
         expected = semdedup_reference(X.astype(dtype).astype(np.float64), labels, rank)
-        record.add(recipe="semdedup", how=f"{np.dtype(dtype).name} vectors", scores=len(X),
-                   difference=difference(found, expected))
+        record.add(
+            recipe="semdedup",
+            how=f"{np.dtype(dtype).name} vectors",
+            scores=len(X),
+            difference=difference(found, expected),
+        )
     record.save(given.out)
 
 

@@ -36,8 +36,9 @@ def write_pool(folder: Path, n: int, d: int) -> None:
     centres = random.normal(size=(1000, d)).astype(np.float32)
     shares = random.dirichlet(np.full(1000, 0.5))
     folder.mkdir()
-    schema = pa.schema([("id", pa.string()), ("text", pa.string()), ("source", pa.string()),
-                        ("embedding", pa.list_(pa.float16(), d))])
+    schema = pa.schema(
+        [("id", pa.string()), ("text", pa.string()), ("source", pa.string()), ("embedding", pa.list_(pa.float16(), d))]
+    )
     for first in range(0, n, 10 * BLOCK):
         with pq.ParquetWriter(folder / f"part-{first:09d}.parquet", schema) as file:
             for start in range(first, min(first + 10 * BLOCK, n), BLOCK):
@@ -45,10 +46,17 @@ def write_pool(folder: Path, n: int, d: int) -> None:
                 label = random.choice(1000, size, p=shares)
                 rows = (centres[label] + random.normal(size=(size, d))).astype(np.float16)
                 names = [f"document-{i}" for i in range(start, start + size)]
-                file.write_batch(pa.record_batch([
-                    pa.array(names), pa.array([f"{name} of cluster {c}" for name, c in zip(names, label, strict=True)]),
-                    pa.array([f"source-{c % 8}" for c in label]),
-                    pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), d)], schema=schema))
+                file.write_batch(
+                    pa.record_batch(
+                        [
+                            pa.array(names),
+                            pa.array([f"{name} of cluster {c}" for name, c in zip(names, label, strict=True)]),
+                            pa.array([f"source-{c % 8}" for c in label]),
+                            pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), d),
+                        ],
+                        schema=schema,
+                    )
+                )
 
 
 class AnonymousMemory:
@@ -70,13 +78,29 @@ def measure(folder: Path, recipe: str) -> None:
     memory = AnonymousMemory()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder.parent) as out:
-        result = run(str(folder), recipe, budget="1.5%", out=Path(out) / "run", settings=["features=given"], workers=1,
-                     embedding_column="embedding")
+        result = run(
+            str(folder),
+            recipe,
+            budget="1.5%",
+            out=Path(out) / "run",
+            settings=["features=given"],
+            workers=1,
+            embedding_column="embedding",
+        )
         seconds = time.perf_counter() - start
         phases = {event["name"]: event["seconds"] for event in read_log(result.folder) if event["event"] == "phase"}
         disk = sum(path.stat().st_size for path in result.folder.rglob("*") if path.is_file())
-    print(json.dumps({"seconds": seconds, "phases": phases, "resident": peak_memory_bytes(), "anonymous": memory.peak,
-                      "disk": disk}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "phases": phases,
+                "resident": peak_memory_bytes(),
+                "anonymous": memory.peak,
+                "disk": disk,
+            }
+        )
+    )
 
 
 def main() -> None:
@@ -86,8 +110,9 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=256)
     parser.add_argument("--recipe", default="disf-unit")
     parser.add_argument("--repeats", type=int, default=1)
-    parser.add_argument("--measure", type=Path,
-                        help="folder of a pool: select from it in this process and print what it took")
+    parser.add_argument(
+        "--measure", type=Path, help="folder of a pool: select from it in this process and print what it took"
+    )
     given = parser.parse_args()
     single_threaded(given.threads)
     if given.measure:
@@ -99,15 +124,32 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             pool = Path(folder) / "pool"
             write_pool(pool, n, given.dimension)
-            command = [sys.executable, "-m", "benchmarks.select.scaling", "--measure", str(pool), "--recipe",
-                       given.recipe, "--threads", str(given.threads)]
-            runs = [json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-                    for _ in range(given.repeats)]
+            command = [
+                sys.executable,
+                "-m",
+                "benchmarks.select.scaling",
+                "--measure",
+                str(pool),
+                "--recipe",
+                given.recipe,
+                "--threads",
+                str(given.threads),
+            ]
+            runs = [
+                json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+                for _ in range(given.repeats)
+            ]
         found = sorted(runs, key=lambda r: r["seconds"])[len(runs) // 2]
         medians.append(found["seconds"])
-        record.add(documents=n, seconds=found["seconds"], **found["phases"],
-                   microseconds_per_document=1e6 * found["seconds"] / n, resident_mb=found["resident"] / 1e6,
-                   anonymous_mb=found["anonymous"] / 1e6, disk_bytes_per_document=found["disk"] / n)
+        record.add(
+            documents=n,
+            seconds=found["seconds"],
+            **found["phases"],
+            microseconds_per_document=1e6 * found["seconds"] / n,
+            resident_mb=found["resident"] / 1e6,
+            anonymous_mb=found["anonymous"] / 1e6,
+            disk_bytes_per_document=found["disk"] / n,
+        )
     if len(medians) > 1:
         record.facts["exponent"] = float(np.polyfit(np.log(given.sizes), np.log(medians), 1)[0])
     record.save(given.out)

@@ -25,9 +25,17 @@ def adapted_model(vocabulary: int) -> Any:
     from harmonia.models.lora import add_lora, lora_names
 
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=vocabulary, hidden_size=128, intermediate_size=352, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=4, attn_implementation="eager")).eval()
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=128,
+            intermediate_size=352,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            attn_implementation="eager",
+        )
+    ).eval()
     add_lora(model, 8, 0)
     parameters = dict(model.named_parameters())
     for name in lora_names(model):
@@ -46,8 +54,12 @@ def by_full_logits(model: Any, names: Sequence[str], direction: dict[str, Any], 
     for example in examples:
         total = model(input_ids=torch.tensor([example.ids]), use_cache=False).logits.sum(-1).mean()
         gradients = torch.autograd.grad(total, list(parameters.values()))
-        scores.append(sum(float((g.double() * direction[f"model.{name}"]).sum())
-                          for name, g in zip(parameters, gradients, strict=True)))
+        scores.append(
+            sum(
+                float((g.double() * direction[f"model.{name}"]).sum())
+                for name, g in zip(parameters, gradients, strict=True)
+            )
+        )
     model.requires_grad_(False)
     return np.array(scores)
 
@@ -71,22 +83,33 @@ def main() -> None:
     model = adapted_model(given.vocabulary)
     names = lora_names(model)
     random = np.random.default_rng(0)
-    texts, targets = ([Example(ids, 0) for ids in random.integers(0, given.vocabulary, (n, given.tokens)).tolist()]
-                      for n in (given.texts, 16))
+    texts, targets = (
+        [Example(ids, 0) for ids in random.integers(0, given.vocabulary, (n, given.tokens)).tolist()]
+        for n in (given.texts, 16)
+    )
     tangent = TangentLM(SummedOutputs(model, torch.ones(1, given.vocabulary)), 1, names, 4096)
     scorers = {name: Alignment(tangent, targets, scorer=name) for name in ("forward", "difference", "reverse")}
     direction = scorers["reverse"].directions[0]
     naive = "backward per text, all logits"
-    times = in_turn({naive: lambda: by_full_logits(model, names, direction, texts),
-                     "backward per text, no logits": lambda: scorers["reverse"](texts),
-                     "forward mode": lambda: scorers["forward"](texts),
-                     "central difference": lambda: scorers["difference"](texts)}, given.repeats)
+    times = in_turn(
+        {
+            naive: lambda: by_full_logits(model, names, direction, texts),
+            "backward per text, no logits": lambda: scorers["reverse"](texts),
+            "forward mode": lambda: scorers["forward"](texts),
+            "central difference": lambda: scorers["difference"](texts),
+        },
+        given.repeats,
+    )
     exact = times[naive].result
     record = Record("tangent_scoring", "Seconds to score all texts (median)", vars(given))
     for name, timed in times.items():
-        record.add(scorer=name, seconds=timed.median, times_faster=times[naive].median / timed.median,
-                   largest_error=float(np.abs(timed.result - exact).max() / np.abs(exact).max()),
-                   spearman=float(spearmanr(timed.result, exact)[0]))
+        record.add(
+            scorer=name,
+            seconds=timed.median,
+            times_faster=times[naive].median / timed.median,
+            largest_error=float(np.abs(timed.result - exact).max() / np.abs(exact).max()),
+            spearman=float(spearmanr(timed.result, exact)[0]),
+        )
     record.save(given.out)
 
 

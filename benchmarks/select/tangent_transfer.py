@@ -102,8 +102,11 @@ def main() -> None:
         for seed in range(given.seeds):
             random = np.random.default_rng(seed)
             order = [own[i] for i in random.permutation(len(own))]
-            targets, held, rare = (order[:TARGET_TEXTS], order[TARGET_TEXTS:TARGET_TEXTS + HELD_OUT],
-                                   order[TARGET_TEXTS + HELD_OUT:TARGET_TEXTS + HELD_OUT + RARE])
+            targets, held, rare = (
+                order[:TARGET_TEXTS],
+                order[TARGET_TEXTS : TARGET_TEXTS + HELD_OUT],
+                order[TARGET_TEXTS + HELD_OUT : TARGET_TEXTS + HELD_OUT + RARE],
+            )
             texts = [texts[i] for texts in corpus.values() for i in random.permutation(len(texts))[:each]] + rare
             for arm, recipe in arms(folder, tuple(targets)).items():
                 start = time.perf_counter()
@@ -116,8 +119,11 @@ def main() -> None:
                 measures["bits per byte"].append(bits_per_byte(model, tokenizer, held))
                 measures["share of target"].append(float(np.mean(rows >= len(texts) - RARE)) if len(rows) else 0.0)
             print(f"seed {seed} done", flush=True)
-    record = Record("tangent_transfer", "Mean ± standard deviation over seeds; Δ: paired difference to random with "
-                    "its 95 % interval", vars(given))
+    record = Record(
+        "tangent_transfer",
+        "Mean ± standard deviation over seeds; Δ: paired difference to random with its 95 % interval",
+        vars(given),
+    )
     for row in compared(values, "random"):
         record.add(**row, selection_seconds=seconds[row["arm"]])
     record.facts["base rate of the target in the pool"] = RARE / len(texts)

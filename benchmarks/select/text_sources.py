@@ -32,9 +32,16 @@ from harmonia.select.judge.base import summary
 from harmonia.select.recipes import BOOK
 
 LONGEST, HELD_OUT, TARGET, TARGET_TEXTS = 1500, 40, "software_peps", 100
-SHARES = {"reviews_imdb": 0.45, "science_nlp_abstracts": 0.2, "law_dc_code": 0.12, "encyclopedia_dbpedia": 0.08,
-          "books_standardebooks": 0.06, "software_peps": 0.04, "court_oral_arguments": 0.03,
-          "dialogue_taskmaster4": 0.02}
+SHARES = {
+    "reviews_imdb": 0.45,
+    "science_nlp_abstracts": 0.2,
+    "law_dc_code": 0.12,
+    "encyclopedia_dbpedia": 0.08,
+    "books_standardebooks": 0.06,
+    "software_peps": 0.04,
+    "court_oral_arguments": 0.03,
+    "dialogue_taskmaster4": 0.02,
+}
 """Source -> its share of the pool."""
 
 
@@ -45,8 +52,9 @@ def named(name: str, *changes: str) -> SelectRecipe:
     return record
 
 
-DEDUPLICATED = SelectRecipe(features=Hashing(), objective=SemDeDup(eps=0.2),
-                            solver=Gumbel(temperature=1e9, normalise=False))
+DEDUPLICATED = SelectRecipe(
+    features=Hashing(), objective=SemDeDup(eps=0.2), solver=Gumbel(temperature=1e9, normalise=False)
+)
 """Near-duplicates are dropped; of what is left every document is as likely as any other."""
 ARMS: dict[str, dict[str, SelectRecipe]] = {
     "sources": {
@@ -54,14 +62,21 @@ ARMS: dict[str, dict[str, SelectRecipe]] = {
         "disf-unit, whole pool": named("disf-unit", "solver.batch=all"),
         **{name: named(name) for name in ("facility-location", "graph-cut", "log-det", "k-center", "semdedup")},
         "semdedup at eps .2, then random": DEDUPLICATED,
-        "prototypes": named("prototypes")},
+        "prototypes": named("prototypes"),
+    },
     "copies": {
-        "random": named("random"), "semdedup": named("semdedup"), "semdedup at eps .2, then random": DEDUPLICATED,
+        "random": named("random"),
+        "semdedup": named("semdedup"),
+        "semdedup at eps .2, then random": DEDUPLICATED,
         "disf-unit, whole pool": named("disf-unit", "solver.batch=all"),
-        "facility-location": named("facility-location")},
+        "facility-location": named("facility-location"),
+    },
     "target": {
-        "random": named("random"), "stratified": named("stratified"), "dsir": named("dsir", "objective.min_words=0"),
-        "embedding-alignment": named("embedding-alignment")},
+        "random": named("random"),
+        "stratified": named("stratified"),
+        "dsir": named("dsir", "objective.min_words=0"),
+        "embedding-alignment": named("embedding-alignment"),
+    },
 }
 """Task -> arm -> recipe."""
 BUDGETS = {"sources": [0.01, 0.03, 0.1, 0.3], "copies": [0.03, 0.3, 0.75], "target": [0.03, 0.3]}
@@ -81,7 +96,7 @@ class Task:
 def hashing(texts: list[str]) -> Encoder:
     """Return harmonia's default encoder for a pool."""
     features = Hashing()
-    return features.encoder(texts[::max(1, len(texts) // features.sample)])
+    return features.encoder(texts[:: max(1, len(texts) // features.sample)])
 
 
 def latent(texts: list[str]) -> Encoder:
@@ -91,8 +106,9 @@ def latent(texts: list[str]) -> Encoder:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import Normalizer
 
-    fitted = make_pipeline(TfidfVectorizer(sublinear_tf=True, token_pattern=r"\S+"), TruncatedSVD(128, random_state=0),
-                           Normalizer()).fit(texts)
+    fitted = make_pipeline(
+        TfidfVectorizer(sublinear_tf=True, token_pattern=r"\S+"), TruncatedSVD(128, random_state=0), Normalizer()
+    ).fit(texts)
     return lambda some: fitted.transform(list(some)).astype(np.float32)
 
 
@@ -112,7 +128,7 @@ def task(corpus: dict[str, list[str]], size: int, seed: int, features: str, *, c
         rest = rows[HELD_OUT:]
         if source == TARGET:
             target, rest = tuple(corpus[source][row] for row in rest[:TARGET_TEXTS]), rest[TARGET_TEXTS:]
-        taken = rest[:round(share * size)]
+        taken = rest[: round(share * size)]
         texts += [corpus[source][row] for row in taken]
         sources += [source] * len(taken)
     origin = np.arange(len(texts))
@@ -166,8 +182,9 @@ def main() -> None:
         for budget in given.budgets:
             for arm, recipe in arms.items():
                 start = time.perf_counter()
-                _, picks = choose(aimed(recipe, here.target), here.pool,
-                                  Budget(round(budget * tokens), "tokens"), Context(seed=seed))
+                _, picks = choose(
+                    aimed(recipe, here.target), here.pool, Budget(round(budget * tokens), "tokens"), Context(seed=seed)
+                )
                 seconds[budget][arm] += (time.perf_counter() - start) / given.seeds
                 model = NgramLM.train([here.texts[row] for row in picks.rows])
                 bits = {source: model.bits_per_byte(held) for source, held in here.held_out.items()}
@@ -180,8 +197,11 @@ def main() -> None:
                 for measure, value in measures.items():
                     values[budget][arm].setdefault(measure, []).append(value)
         print(f"seed {seed} done", flush=True)
-    record = Record(f"text_{given.task}_{given.features}", "Bits per byte, mean ± standard deviation over "
-                    "seeds; Δ: paired difference to random with its 95 % interval", vars(given))
+    record = Record(
+        f"text_{given.task}_{given.features}",
+        "Bits per byte, mean ± standard deviation over seeds; Δ: paired difference to random with its 95 % interval",
+        vars(given),
+    )
     for budget in given.budgets:
         for row in compared(values[budget], "random"):
             record.add(budget=budget, **row, seconds=seconds[budget][row["arm"]])

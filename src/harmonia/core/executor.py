@@ -115,7 +115,7 @@ class Ray:
                 _install(make)
 
             def do(self, item: T) -> R:
-                return _do(item)  # type: ignore[no-any-return]
+                return _do(item)
 
         actors: list[Any] = [
             Worker.remote(make)  # type: ignore[attr-defined]
