@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from harmonia.core.run import environment
 def options(description: str | None) -> argparse.ArgumentParser:
     """Return the options that all benchmarks share."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("benchmark-results"), help="folder of the JSON records")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmarks"), help="folder of the JSON records")
     parser.add_argument("--threads", type=int, default=1, help="threads of either side")
     return parser
 
@@ -87,22 +87,19 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def compared(
-    values: Mapping[str, Mapping[str, Sequence[float]]], baseline: str, show: Callable[[str], str] = "{:.3f}".format
-) -> list[dict[str, Any]]:
+def compared(values: Mapping[str, Mapping[str, Sequence[float]]], baseline: str) -> list[dict[str, Any]]:
     """Return one row per arm: mean and standard deviation, and the paired difference to the baseline with its interval.
 
     Args:
         values: arm -> measure -> one value per seed, the same seeds for all.
         baseline: the arm that is subtracted, seed by seed.
-        show: format of a number.
     """
     rows = []
     for arm, measures in values.items():
         row: dict[str, Any] = {"arm": arm}
         for measure, found in measures.items():
             s = statistic(found, values[baseline][measure])
-            row[measure] = f"{show(s.mean)} ± {show(s.std)}"
+            row[measure] = f"{s.mean:.3f} ± {s.std:.3f}"
             row[f"Δ {measure}"] = "" if arm == baseline else f"{s.difference:+.3f} [{s.low:+.3f}, {s.high:+.3f}]"
         rows.append(row)
     return rows

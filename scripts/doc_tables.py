@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from harmonia.core.errors import InputError
+from harmonia.data.catalogue import ENTRIES
 from harmonia.select.context import Context
 from harmonia.select.judge import JudgeChoice
 from harmonia.select.objective import Decorrelation, Quality, Weighted
@@ -105,16 +106,23 @@ def _pool() -> Pool:
     return replace(pool, encoder=lambda: lambda given: np.ones((len(given), 4), np.float32))
 
 
+def catalogue_table() -> str:
+    """Return the datasets and weights of the catalogue."""
+    return _table(("name", "what it is", "documents", "download", "licence", "from"), (
+        (f"`{entry.name}`", entry.about, f"{entry.documents:,}" if entry.documents else "weights",
+         f"{entry.size / 1e6:.0f} MB", entry.licence, entry.origin) for entry in ENTRIES.values()))
+
+
 TABLES: dict[str, Callable[[], str]] = {
-    "recipes": recipe_table, "compatibility": compatibility_table,
+    "recipes": recipe_table, "compatibility": compatibility_table, "catalogue": catalogue_table,
     **{axis: lambda axis=axis: part_table(axis) for axis in ("features", "objective", "solver", "judge")},
 }
 
 
 def filled(page: str) -> str:
     """Return a page with its tables written anew."""
-    return re.sub(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end -->)",
-                  lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n{match[3]}", page, flags=re.DOTALL)
+    return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+                  lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", page, flags=re.DOTALL)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -24,8 +24,8 @@ from harmonia.select.arrays import pick
 from harmonia.select.objective.base import Objective
 from harmonia.select.solver.base import Solver
 
-EXACT = {"apricot": ("lazy", "two-stage"), "submodlib": ("LazyGreedy",)}
-APPROXIMATE = {"apricot": ("stochastic",), "submodlib": ("LazierThanLazyGreedy",)}
+EXACT: dict[str, tuple[str, ...]] = {"apricot": ("lazy", "two-stage"), "submodlib": ("LazyGreedy",)}
+APPROXIMATE: dict[str, tuple[str, ...]] = {"apricot": ("stochastic",), "submodlib": ("LazierThanLazyGreedy",)}
 
 
 def pool(n: int, d: int) -> np.ndarray:
@@ -70,7 +70,7 @@ def main() -> None:
             peer(library=library, optimizer=optimizer, rows=str(small), k=20)
             return lambda: peer(library=library, optimizer=optimizer, rows=str(path), k=given.picks)
 
-        asked = [EXACT] if given.exact_only else [EXACT, APPROXIMATE]
+        asked: list[dict[str, tuple[str, ...]]] = [EXACT] if given.exact_only else [EXACT, APPROXIMATE]
         theirs = {
             f"{library}, {optimizer}": ask(library, optimizer)
             for group in asked

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.datasets import texts_by_domain
@@ -43,7 +44,7 @@ def main() -> None:
             ready[name](batch)
 
     record = Record("hashing_speed", f"{len(texts):,} documents, {size:.0f} MB, one core", vars(given))
-    for name, timed in in_turn({name: lambda name=name: embed(name) for name in encoders}, given.repeats).items():
+    for name, timed in in_turn({name: partial(embed, name) for name in encoders}, given.repeats).items():
         record.add(
             features=name,
             seconds=timed.median,

@@ -142,11 +142,15 @@ def test_gains_are_thinned_with_both_ends_kept():
     np.testing.assert_array_equal(gains["score"][1:], scores[gains["rank"][1:]])
 
 
-def test_a_budget_is_suggested_only_for_one_curve():
+def test_a_budget_is_suggested_where_the_gains_flatten():
     pool, texts = make()
-    scores = [5, 5, 5, 1, 1, 1, 1, 1]
-    assert run(pool, picks_of(range(8), scores), texts)[0]["suggested_budget"] == 3
-    assert run(pool, picks_of(range(8), scores, [0] * 4 + [1] * 4), texts)[0]["suggested_budget"] is None
+    assert run(pool, picks_of(range(8), [5, 5, 5, 1, 1, 1, 1, 1]), texts)[0]["suggested_budget"] == 3
+    # two batches that flatten after the first of four picks each: two picks in all
+    both = picks_of(range(8), [6, 1, 1, 1, 4, 1, 1, 1], [0] * 4 + [1] * 4)
+    summary = run(pool, both, texts)[0]
+    assert summary["suggested_budget"] == 2
+    assert summary["gains"] == {"rank": [0, 2, 4, 6], "score": [5.0, 1.0, 1.0, 1.0]}
+    assert run(pool, picks_of(range(8), [1.0] * 8), texts)[0]["suggested_budget"] is None
 
 
 def test_injected_copies_are_found_with_their_ids():

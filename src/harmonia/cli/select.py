@@ -126,8 +126,7 @@ def select(
             lines.append(
                 f"suggested budget: {amount} documents, where the marginal gain flattens"
                 if amount
-                else "no budget to suggest: the gains of these picks do not make one curve that flattens; "
-                "use a greedy solver over the whole pool (--set solver.batch=all)"
+                else "no budget to suggest: the gains of these picks do not flatten"
             )
         return Group(selection(summary), *lines)
 

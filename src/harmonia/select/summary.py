@@ -214,13 +214,35 @@ def _length(pool: Pool, taken: np.ndarray) -> dict[str, Any] | None:
 def _gains(picks: Picks) -> dict[str, Any] | None:
     if not len(picks.rows):
         return None
-    ranks = np.unique(np.linspace(0, len(picks.rows) - 1, min(CURVE, len(picks.rows))).round().astype(np.int64))
-    return {"rank": ranks.tolist(), "score": [float(s) if np.isfinite(s) else None for s in picks.scores[ranks]]}
+    curve = gain_curve(picks)
+    places = np.unique(np.linspace(0, len(curve) - 1, min(CURVE, len(curve))).round().astype(np.int64))
+    ranks = np.round(places * (len(picks.rows) / len(curve))).astype(np.int64)
+    return {"rank": ranks.tolist(), "score": [float(s) if np.isfinite(s) else None for s in curve[places]]}
+
+
+def gain_curve(picks: Picks) -> np.ndarray:
+    """Return the score of the picks in order: (c,) float64; of separate batches the mean over batches at each place.
+
+    Batches start anew, each with its own falling curve; places that fewer than half of them reach are left out.
+    """
+    _, batch, sizes = np.unique(picks.batches, return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        return picks.scores
+    order = np.argsort(batch, kind="stable")
+    place = np.empty(len(batch), np.int64)
+    place[order] = np.arange(len(batch)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    reached = np.bincount(place)
+    scores = np.where(np.isfinite(picks.scores), picks.scores, 0.0)
+    return (np.bincount(place, scores) / reached)[reached >= len(sizes) / 2]
 
 
 def _suggested_budget(picks: Picks) -> int | None:
-    """Return after how many picks the scores flatten; scores of separate batches are on separate curves."""
-    return None if picks.batches.any() else elbow(picks.scores)
+    """Return after how many picks the scores flatten, in all batches together."""
+    if not len(picks.rows):
+        return None
+    curve = gain_curve(picks)
+    place = elbow(curve)
+    return None if place is None else round(place * len(picks.rows) / len(curve))
 
 
 def _redundant(pool: Pool, taken: np.ndarray, read_texts: ReadTexts, context: Context) -> dict[str, Any]:

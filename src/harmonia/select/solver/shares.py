@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -81,13 +82,17 @@ class Share:
             keys=keys,
         )
 
+    @cached_property
+    def _by_key(self) -> np.ndarray:
+        return np.argsort(self.keys, kind="stable")
+
     def top(self, scores: np.ndarray) -> np.ndarray:
         """Return the positions of the best scores that fit; fewer than the amount where no more may be taken.
 
         Args:
             scores: (m,) score of each row of the share; -inf is never taken.
         """
-        order = np.argsort(self.keys, kind="stable")
+        order = self._by_key
         return order[self._top(scores[order], self.sources[order], None if self.costs is None else self.costs[order])]
 
     def _top(self, scores: np.ndarray, sources: np.ndarray, costs: np.ndarray | None) -> np.ndarray:
