@@ -42,8 +42,10 @@ METHOD_PAGES = {
 
 _TEXT = "the court shall hear the parties and the clerk shall write the record of the case"
 _EXAMPLES = {
-    "classifier": {"positive_texts": (_TEXT,)}, "heuristic-cls": {"positive_texts": (_TEXT,)},
-    "dsir": {"target_texts": (_TEXT,), "min_words": 0}, "mean-alignment": {"target_texts": (_TEXT,)},
+    "classifier": {"positive_texts": (_TEXT,)},
+    "heuristic-cls": {"positive_texts": (_TEXT,), "alpha": 0.05},
+    "dsir": {"target_texts": (_TEXT,), "min_words": 0},
+    "mean-alignment": {"target_texts": (_TEXT,)},
     "knn-vote": {"target_texts": (_TEXT,), "neighbours": 3},
 }
 
@@ -51,17 +53,35 @@ _EXAMPLES = {
 def recipe_table() -> str:
     """Return every recipe with its parts, its meaning and its page."""
     page_of = {name: page for page, names in METHOD_PAGES.items() for name in names}
-    return _table(("recipe", "features", "objective", "solver", "what it does"), (
-        (", ".join([f"[`{row['name']}`](methods/{page_of[row['name']]}.md)", *(f"`{a}`" for a in row["aliases"])]),
-         *(f"`{kind}`" for kind in row["axes"].values()), _plain(row["meaning"])) for row in recipes("select")))
+    return _table(
+        ("recipe", "features", "objective", "solver", "what it does"),
+        (
+            (
+                ", ".join(
+                    [f"[`{row['name']}`](methods/{page_of[row['name']]}.md)", *(f"`{a}`" for a in row["aliases"])]
+                ),
+                *(f"`{kind}`" for kind in row["axes"].values()),
+                _plain(row["meaning"]),
+            )
+            for row in recipes("select")
+        ),
+    )
 
 
 def part_table(axis: str) -> str:
     """Return the parts of one axis with their fields and meanings."""
     record = JudgeChoice if axis == "judge" else SelectRecipe
-    return _table(("kind", "what it does", "fields"), (
-        (f"`{part.kind_name()}`", _plain(part.meaning()),
-         ", ".join(f"`{name}`" for name in part.model_fields if name != "kind")) for part in record.axes()[axis]))
+    return _table(
+        ("kind", "what it does", "fields"),
+        (
+            (
+                f"`{part.kind_name()}`",
+                _plain(part.meaning()),
+                ", ".join(f"`{name}`" for name in part.model_fields if name != "kind"),
+            )
+            for part in record.axes()[axis]
+        ),
+    )
 
 
 def compatibility_table() -> str:
@@ -108,21 +128,38 @@ def _pool() -> Pool:
 
 def catalogue_table() -> str:
     """Return the datasets and weights of the catalogue."""
-    return _table(("name", "what it is", "documents", "download", "licence", "from"), (
-        (f"`{entry.name}`", entry.about, f"{entry.documents:,}" if entry.documents else "weights",
-         f"{entry.size / 1e6:.0f} MB", entry.licence, entry.origin) for entry in ENTRIES.values()))
+    return _table(
+        ("name", "what it is", "documents", "download", "licence", "from"),
+        (
+            (
+                f"`{entry.name}`",
+                entry.about,
+                f"{entry.documents:,}" if entry.documents else "weights",
+                f"{entry.size / 1e6:.0f} MB",
+                entry.licence,
+                entry.origin,
+            )
+            for entry in ENTRIES.values()
+        ),
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {
-    "recipes": recipe_table, "compatibility": compatibility_table, "catalogue": catalogue_table,
+    "recipes": recipe_table,
+    "compatibility": compatibility_table,
+    "catalogue": catalogue_table,
     **{axis: lambda axis=axis: part_table(axis) for axis in ("features", "objective", "solver", "judge")},
 }
 
 
 def filled(page: str) -> str:
     """Return a page with its tables written anew."""
-    return re.sub(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
-                  lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}", page, flags=re.DOTALL)
+    return re.sub(
+        r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)",
+        lambda match: f"{match[1]}\n{TABLES[match[2]]()}\n\n{match[3]}",
+        page,
+        flags=re.DOTALL,
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

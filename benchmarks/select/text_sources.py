@@ -61,7 +61,6 @@ ARMS: dict[str, dict[str, SelectRecipe]] = {
         **{name: named(name) for name in ("random", "stratified", "k-means", "disf", "disf-unit")},
         "disf-unit, whole pool": named("disf-unit", "solver.batch=all"),
         **{name: named(name) for name in ("facility-location", "graph-cut", "log-det", "k-center", "semdedup")},
-        "semdedup at eps .2, then random": DEDUPLICATED,
         "prototypes": named("prototypes"),
     },
     "copies": {

@@ -85,10 +85,11 @@ def _assign(record: dict[str, Any], recipe: type[Recipe], path: list[str], value
             raise InputError(f"--set {setting}: {'.'.join(path[: depth + 1])} has no fields")
         target = target[index]
     last = path[-1]
-    if isinstance(target, list):
-        target[_index(target, last, setting)] = value
-    else:
-        target[last] = value
+    place = _index(target, last, setting) if isinstance(target, list) else last
+    held = target[place] if isinstance(target, list) else target.get(place)
+    if isinstance(held, dict) and "kind" in held and isinstance(value, str):
+        value = {"kind": value}
+    target[place] = value
 
 
 def _index(target: Any, key: str, setting: str) -> Any:
@@ -128,8 +129,7 @@ def validate(recipe: type[R], record: Any, where: str) -> R:
 def explain_validation(error: ValidationError, model: type[BaseModel], record: Any) -> str:
     """Return the first validation failure as one line that names the field and the remedy."""
     first = error.errors(include_url=False)[0]
-    # pydantic puts the discriminator's value into the location; a user never wrote it there.
-    path = [str(step) for step in first["loc"] if not _is_tag(step, first["loc"], record)]
+    path = _written_path(first["loc"], record, missing=first["type"] == "missing")
     where = ".".join(path) or "recipe"
     kind = first["type"]
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -149,20 +149,20 @@ def explain_validation(error: ValidationError, model: type[BaseModel], record: A
     return f"{where}: {first['msg'].lower()} (given {first['input']!r})"
 
 
-def _is_tag(step: str | int, location: tuple[Any, ...], record: Any) -> bool:
-    node = record
-    for previous in location:
-        if isinstance(node, dict) and node.get("kind") == previous and previous not in node:
-            if previous == step:
-                return True
-            continue
+def _written_path(location: tuple[Any, ...], record: Any, *, missing: bool) -> list[str]:
+    """Return the steps of an error's location that the user wrote.
+
+    pydantic adds the member of a union that it tried (a part's kind, ``constrained-int``); those are not in the record.
+    """
+    path, node = [], record
+    for number, step in enumerate(location):
         try:
-            node = node[previous]
+            node = node[step]
         except (KeyError, IndexError, TypeError):
-            return False
-        if previous is step:
-            return False
-    return False
+            if not (missing and number == len(location) - 1):
+                continue
+        path.append(str(step))
+    return path
 
 
 def _fields_at(model: type[BaseModel], record: Any, location: tuple[Any, ...]) -> list[str]:

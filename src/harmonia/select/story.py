@@ -82,6 +82,8 @@ def _of_one_left(found: Finished, row: int) -> dict[str, Any]:
         }
     climb = function.climb(np.append(found.rows, row), len(found.rows))
     for place in range(len(found.rows)):
+        if place == len(found.rows) - 1:
+            last = float(climb.gains(np.array([place]))[0])
         climb.add(place)
     gain = float(climb.gains(np.array([len(found.rows)]))[0])
     return {
