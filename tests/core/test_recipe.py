@@ -93,6 +93,15 @@ def test_settings(settings, check):
     assert check(book().get("snail-pace").with_settings(settings))
 
 
+def test_an_error_in_a_union_names_only_what_was_written():
+    with pytest.raises(InputError, match=r"^--set: motor\.batch: "):
+        book().get("rocket").with_settings(["motor.batch=1.5"])
+
+
+def test_a_nested_part_is_exchanged_by_its_name():
+    assert book().get("rocket").with_settings(["motor.inner=slow"]).motor.inner == Slow()
+
+
 def test_settings_reach_nested_parts():
     assert book().get("rocket").with_settings(["motor.inner.step=0.75"]).motor.inner.step == 0.75
 
@@ -110,6 +119,7 @@ def test_settings_reach_nested_parts():
         ("motor.step.more=1", ["motor.step has no fields"]),
         ("motor.step={", ["not a YAML value"]),
         ("brake=fast", ["brake", "fast"]),
+        ("motor={kind: fast, batch: 0.5}", ["motor.batch"]),
     ],
 )
 def test_bad_settings_say_what_and_where(setting, words):

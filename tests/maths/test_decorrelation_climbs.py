@@ -9,7 +9,6 @@ from harmonia.maths.decorrelation_per_set import PerSetClimb
 from harmonia.maths.decorrelation_pool_unit import (
     MomentRelaxation,
     PoolUnitClimb,
-    greedy_batches,
     set_energies,
     weighted_moment,
 )
@@ -188,22 +187,6 @@ def test_pool_unit_streams_a_float16_memory_map(rng, tmp_path):
     assert picks(climb, 30, 4) == picks(PoolUnitClimb(unit(X - mean)), 30, 4)
 
 
-def test_batched_greedy_equals_one_batch_after_another(rng):
-    U = unit(rng.normal(size=(6 * 50, 9))).reshape(6, 50, 9)
-    first = rng.integers(0, 50, 6)
-    rows, costs = greedy_batches(U, 12, first)
-    for batch in range(6):
-        assert rows[batch].tolist() == picks(PoolUnitClimb(U[batch]), 12, int(first[batch]))
-        assert costs[batch].sum() == pytest.approx(moment_energy(U[batch, rows[batch]]))
-
-
-def test_every_row_of_every_batch_once(rng):
-    U = unit(rng.normal(size=(3 * 8, 4))).reshape(3, 8, 4)
-    rows, costs = greedy_batches(U, 8, np.zeros(3, int))
-    assert (np.sort(rows, axis=1) == np.arange(8)).all()
-    assert costs.sum(axis=1) == pytest.approx([moment_energy(batch) for batch in U])
-
-
 @pytest.mark.parametrize(("b", "S", "d"), [(30, 10, 50), (30, 25, 4), (2000, 3, 2)])
 def test_set_energies_equal_the_definition(rng, b, S, d):
     U = unit(rng.normal(size=(b, d)))
@@ -363,8 +346,3 @@ def test_tensors_give_what_arrays_give(rng):
                 tensor.add(row)
                 array.add(row)
                 np.testing.assert_allclose(tensor.gains(), array.gains(), rtol=1e-10, atol=1e-13)
-    B = U.reshape(4, 20, 7)
-    for got, expected in zip(
-        greedy_batches(torch.from_numpy(B), 6, np.arange(4)), greedy_batches(B, 6, np.arange(4)), strict=True
-    ):
-        np.testing.assert_allclose(got, expected, rtol=1e-12)

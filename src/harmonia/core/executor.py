@@ -86,8 +86,8 @@ class Processes:
                     yield waiting.popleft().result()
             except BrokenProcessPool as error:
                 raise RunError(
-                    "a worker process died: for want of memory (go on with --resume and fewer --workers), or, in a script, "
-                    'because its main module does work when it is imported (put it under if __name__ == "__main__":)'
+                    "a worker process died: for want of memory (go on with --resume and fewer --workers), or because a "
+                    'script does work when it is imported (put that work under if __name__ == "__main__":)'
                 ) from error
             finally:
                 for future in waiting:

@@ -85,7 +85,7 @@ def _assign(record: dict[str, Any], recipe: type[Recipe], path: list[str], value
             raise InputError(f"--set {setting}: {'.'.join(path[: depth + 1])} has no fields")
         target = target[index]
     last = path[-1]
-    place = _index(target, last, setting) if isinstance(target, list) else last
+    place: Any = _index(target, last, setting) if isinstance(target, list) else last
     held = target[place] if isinstance(target, list) else target.get(place)
     if isinstance(held, dict) and "kind" in held and isinstance(value, str):
         value = {"kind": value}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from harmonia.maths.array_namespace import as_float64, namespace, take, to_numpy
+from harmonia.maths.array_namespace import namespace, take, to_numpy
 from harmonia.maths.rows import Matrix
 from harmonia.maths.scaled_rows import BLOCK
 
@@ -82,40 +82,6 @@ class PoolUnitClimb:
 
 def _itemsize(array: Any) -> int:
     return int(array.element_size() if namespace(array) is not np else array.dtype.itemsize)
-
-
-def greedy_batches(U: Any, k: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pick k rows in each of many batches at once, greedily by ``2 a + 1``; ties go to the lowest row.
-
-    Args:
-        U: (B, b, d) unit rows of B batches; array or tensor, all work is done where it lies.
-        k: picks per batch, at most b.
-        first: (B,) first pick of every batch.
-
-    Returns:
-        (B, k) int64 picks in order, and (B, k) float64 costs ``F(S + row) - F(S)``.
-
-    >>> U = np.array([[[1., 0.], [0., 1.], [.6, .8], [-1., 0.]]])
-    >>> greedy_batches(U, 4, np.array([0]))[0].tolist()
-    [[0, 1, 2, 3]]
-    """
-    xp = namespace(U)
-    B = U.shape[0]
-    every = np.arange(B) if xp is np else xp.arange(B, device=U.device)
-    pick = np.asarray(first, np.int64) if xp is np else xp.as_tensor(first, device=U.device)
-    a = as_float64(U[:, :, 0] * 0)
-    taken = a * 0
-    picks, costs = [], []
-    for n in range(k):
-        if n:
-            pick = (a + taken).argmin(1)
-        picks.append(to_numpy(pick))
-        costs.append(2 * to_numpy(a[every, pick]) + 1)
-        taken[every, pick] = np.inf
-        if n + 1 < k:
-            g = (U @ U[every, pick][:, :, None])[:, :, 0]
-            a += as_float64(g * g)
-    return np.stack(picks, axis=1), np.stack(costs, axis=1)
 
 
 def weighted_moment(U: Matrix, weights: np.ndarray, block: int = BLOCK) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Why a document was taken or left: its rank and gain, its nearest pick, its quality.
 
-For a document that was left, the gain is what it would add to the finished selection, beside the gain of the last
-document that was taken.
+For a document that was left, the gain is what it would add to the finished selection, beside what the last document
+added to it. Both are measured over the whole selection, whatever batches it was found in.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _of_one_left(found: Finished, row: int) -> dict[str, Any]:
         "picked": False,
         "gain": gain,
         "last_score": last,
-        "because": f"left: it would now add {gain:.6g}; the last document taken added {last:.6g} when it was taken",
+        "because": f"left: it would add {gain:.6g} to the whole selection, to which the last document added {last:.6g}",
     }
 
 

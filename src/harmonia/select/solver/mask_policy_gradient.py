@@ -68,7 +68,11 @@ class MaskPolicyGradient(Solver):
     def solve(self, problem: Problem) -> Picks:
         if len(problem.chosen):
             raise InputError("mask-policy-gradient cannot build on a selection; use solver greedy or frank-wolfe")
-        quality = problem.pool.need_quality(self.column, "solver") if self.keep < 1 or self.init == "quality" else None
+        quality = (
+            problem.pool.need_quality(self.column, "solver mask-policy-gradient")
+            if self.keep < 1 or self.init == "quality"
+            else None
+        )
         if quality is not None and self.init == "quality" and quality.min() <= 0:
             name = problem.pool.name_of(int(np.argmin(quality)))
             raise InputError(
