@@ -6,8 +6,9 @@ import pytest
 
 from harmonia.core.errors import InputError
 from harmonia.select import diagnosis as module
+from harmonia.select.advice import DUPLICATES_MATTER, advice, collapse
 from harmonia.select.context import Context
-from harmonia.select.diagnosis import advice, collapse, diagnose
+from harmonia.select.diagnosis import diagnose
 from harmonia.select.pool import Pool
 
 
@@ -245,7 +246,7 @@ def test_advice_is_a_function_of_the_record_alone():
     record = run(Pool.from_arrays(**given))
     before = copy.deepcopy(record)
     assert advice(record) == [] and record == before
-    record["duplicates"]["near"]["share"] = module.DUPLICATES_MATTER
+    record["duplicates"]["near"]["share"] = DUPLICATES_MATTER
     assert [item["recipes"] for item in advice(record)] == [["semdedup", "d4"]]
 
 

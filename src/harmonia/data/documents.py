@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harmonia.core.errors import InputError
+from harmonia.data.batch import Batch
 from harmonia.data.columns import Columns
-from harmonia.data.corpus import Batch, Corpus
+from harmonia.data.corpus import Corpus
 from harmonia.data.writer import write_parquet
 
 __all__ = ["Batch", "Columns", "Corpus", "read_texts", "write_parquet"]

@@ -112,7 +112,11 @@ def heuristic_cls() -> SelectRecipe:
 
 @BOOK.add()
 def semdedup() -> SelectRecipe:
-    """SemDeDup: drop documents near to an earlier one of their cluster; the budget decides how near."""
+    """SemDeDup: drop documents near to an earlier one of their cluster; the budget decides how near.
+
+    A small budget then keeps the documents least like any other. To drop near-duplicates only and draw the rest at
+    random, set ``objective.eps=0.2`` (a cosine above 0.8) and ``solver=gumbel`` with ``solver.temperature=1e6``.
+    """
     return SelectRecipe(features=Hashing(), objective=SemDeDup(), solver=TopN())
 
 
