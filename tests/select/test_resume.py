@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+import polars as pl
 import pytest
+from tests.conftest import records
 
 import harmonia
 from harmonia.core.errors import InputError, RunError
@@ -117,3 +120,22 @@ def test_a_full_disk_is_one_error_and_the_run_can_go_on(pool_file, tmp_path, mon
         harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1)
     monkeypatch.setattr(np, "save", save)
     assert harmonia.select(str(pool_file), budget=10, out=tmp_path / "r", workers=1, resume=True).picks.equals(expected)
+
+
+def test_rejects_are_complete_after_a_late_resume(tmp_path, monkeypatch):
+    from harmonia.select import output
+
+    path = tmp_path / "pool.jsonl"
+    path.write_text("{broken\n" + "".join(json.dumps(r) + "\n" for r in records(40)))
+    options = {"budget": 5, "out": tmp_path / "r", "workers": 1, "on_bad": "skip", "ids_only": True}
+
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(output, "write", stop)
+    with pytest.raises(KeyboardInterrupt):
+        harmonia.select(str(path), "random", **options)
+    monkeypatch.undo()
+    result = harmonia.select(str(path), "random", **options, resume=True)
+    assert pl.read_parquet(result.folder / "result/rejects.parquet")["row"].to_list() == [1]
+    assert sum(result.summary["rejects"].values()) == 1

@@ -36,6 +36,7 @@ def write(run: Run, corpus: Corpus, pool: Pool, picks: Picks, scores: np.ndarray
     if asked.keep_rejected:
         write_parquet(run.result / "rejected.parquet", _left_tables(pool, picks, scores))
     if asked.on_bad == "skip":
+        corpus.count()  # a resumed run may not have read every file itself
         write_parquet(run.result / "rejects.parquet", iter([corpus.rejects()]))
 
 
