@@ -148,7 +148,11 @@ class Pool:
             if len(self.quality) != 1:
                 raise InputError(
                     f"{what} needs one quality column; name it with --quality-column"
-                    + (f", or one of {', '.join(sorted(self.quality))} in its field column" if self.quality else "")
+                    + (
+                        f", or in its field column (there are: {', '.join(sorted(self.quality))})"
+                        if self.quality
+                        else ""
+                    )
                 )
             column = next(iter(self.quality))
         if column not in self.quality:
