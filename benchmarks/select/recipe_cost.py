@@ -15,7 +15,7 @@ from benchmarks.record import Record, options, single_threaded
 from benchmarks.select.against_peers import pool
 from benchmarks.timing import in_turn
 from harmonia.core.progress import set_quiet
-from harmonia.select import Budget, Pool, SelectRecipe
+from harmonia.select import Budget, Pool
 from harmonia.select.context import Context
 from harmonia.select.engine import choose
 from harmonia.select.recipes import BOOK
@@ -41,7 +41,6 @@ def main() -> None:
         vectors = Pool.from_arrays(pool(n, given.dimension), quality=np.random.default_rng(1).random(n))
         for name, changes in RECIPES.items():
             recipe = BOOK.load(name.split(",")[0]).with_settings(changes)
-            assert isinstance(recipe, SelectRecipe)
             solve = partial(choose, recipe, vectors, Budget(n // 100), Context())
             seconds[name].append(in_turn({name: solve}, given.repeats)[name].median)
     record = Record("recipe_cost", "Seconds by size, vectors given", vars(given))

@@ -47,9 +47,7 @@ SHARES = {
 
 def named(name: str, *changes: str) -> SelectRecipe:
     """Return a named recipe with some settings changed."""
-    record = BOOK.load(name).with_settings(changes)
-    assert isinstance(record, SelectRecipe)
-    return record
+    return BOOK.load(name).with_settings(changes)
 
 
 DEDUPLICATED = SelectRecipe(

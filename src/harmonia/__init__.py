@@ -26,7 +26,7 @@ _PUBLIC = {
     "recipes": ("harmonia.stages", "recipes"),
     "explain": ("harmonia.stages", "explain"),
     "cite": ("harmonia.stages", "cite"),
-    "report": ("harmonia.report.pages", "report"),
+    "report": ("harmonia.report", None),
     "HarmoniaError": ("harmonia.core.errors", "HarmoniaError"),
 }
 

@@ -50,11 +50,14 @@ def load_recipe(what: str | Path) -> tuple[Stage, Recipe]:
     """Return a recipe and its stage, from a recipe's name, a recipe's YAML file, or a run folder.
 
     Raises:
-        InputError: it is none of these.
+        InputError: it is none of these, or the run of a comparison, which has several.
     """
     path = Path(what)
     if path.is_dir():
-        stage = find_stage(Run.at(path).request["stage"])
+        request = Run.at(path).request
+        if "recipes" in request:
+            raise InputError(f"{path} compares several recipes; name one of them: {', '.join(request['recipes'])}")
+        stage = find_stage(request["stage"])
         return stage, stage.book.load(path / "recipe.yaml")
     if path.suffix in (".yaml", ".yml", ".json"):
         stage = find_stage(_stage_in(path))
@@ -129,7 +132,25 @@ def compare(stage: str, *arguments: Any, **settings: Any) -> dict[str, Any]:
     return find_stage(stage).compare(*arguments, **settings)
 
 
+def citation(what: str | Path) -> dict[str, Any]:
+    """Return the recipe, the keys and the BibTeX of everything that a recipe, or a run, uses.
+
+    A run that used more or less than the recipe it holds says so under ``references`` of its request, as a comparison
+    does: it used every recipe that it compared, and the judge.
+    """
+    request = Run.at(what).request if Path(what).is_dir() else {}
+    if "references" in request:
+        stage, name, keys = find_stage(request["stage"]), request["recipe"], request["references"]
+    else:
+        stage, recipe = load_recipe(what)
+        name, keys = recipe.name, recipe.references()
+    return {"recipe": name, "keys": keys, "bibtex": stage.cite(keys)}
+
+
 def cite(what: str | Path) -> str:
-    """Return the BibTeX of everything that a recipe, or a run, uses."""
-    stage, recipe = load_recipe(what)
-    return stage.cite(recipe)
+    """Return the BibTeX of everything that a recipe, or a run, uses.
+
+    Args:
+        what: a recipe's name, a recipe's YAML file, or a run folder.
+    """
+    return str(citation(what)["bibtex"])

@@ -43,7 +43,7 @@ def check_recipe(recipe: Recipe, tiny_data: Any, *, interruptions: int = 4) -> N
     """
     stage = find_stage(recipe.stage)
     trial = stage.trial
-    stage.cite(recipe)
+    stage.cite(recipe.references())
     _check_yaml(recipe)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

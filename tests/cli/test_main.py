@@ -33,6 +33,13 @@ def test_recipes_as_json(capsys):
     assert set(rows[0]["axes"]) == {"features", "objective", "solver"}
 
 
+def test_recipes_stand_under_the_question_of_their_stage(capsys):
+    code, out, _ = call(capsys, "recipes")
+    assert code == 0
+    assert out.startswith("select: Which documents are worth training on?")
+    assert "disf-unit" in out
+
+
 def test_select_report_cite_explain(capsys, pool_file, tmp_path):
     code, out, _ = call(
         capsys, "select", pool_file, "--budget", "10%", "--out", tmp_path / "r", "--json", "--workers", 1
@@ -135,3 +142,44 @@ def test_selecting_without_models_imports_no_torch(pool_file, tmp_path):
         [sys.executable, "-c", code, str(pool_file), str(tmp_path / "r")], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip().splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--budget", ""], "budget '' is not a budget"),
+        (["--budget", "5", "--floor", "web=0.1", "--floor", "web=0.2"], "web has one already"),
+        (["--budget", "5", "--set", "solver="], "solver: write the name of a part, or a mapping with its kind"),
+        (
+            ["--budget", "5", "--continue", "run", "--seed", "4"],
+            "with --continue, --seed is taken from the earlier run",
+        ),
+        (["--budget", "5", "--continue", "run", "--id-column", "x"], "of --on-bad is taken from the earlier run"),
+    ],
+)
+def test_options_that_would_be_lost_are_refused(capsys, pool_file, options, message):
+    code, _, err = call(capsys, "select", pool_file, *options)
+    assert code == 2
+    assert message in err
+
+
+def test_a_diagnosis_has_features_alone(capsys, pool_file):
+    code, _, err = call(capsys, "diagnose", pool_file, "--set", "solver.batch=3")
+    assert code == 2
+    assert "a diagnosis has features alone" in err
+
+
+def test_a_page_is_not_written_over_a_folder(capsys, tmp_path):
+    code, _, err = call(capsys, "report", tmp_path, "--out", tmp_path)
+    assert code == 2
+    assert "is a folder; name the page" in err
+
+
+def test_a_refused_place_is_bad_input(capsys, monkeypatch, tmp_path):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied", "shut/run.json")
+
+    monkeypatch.setattr("harmonia.report.pages.page_of", refuse)
+    code, _, err = call(capsys, "report", tmp_path)
+    assert code == 2
+    assert err.startswith("harmonia: shut/run.json: permission denied")

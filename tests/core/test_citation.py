@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harmonia.core.citation import cite
+from harmonia.core.citation import entries
 from harmonia.core.errors import HarmoniaError
 
 BIB = """@article{one2020,
@@ -17,10 +17,10 @@ BIB = """@article{one2020,
 """
 
 
-def test_cite(tmp_path):
+def test_entries(tmp_path):
     path = tmp_path / "r.bib"
     path.write_text(BIB)
-    assert cite(["two2021", "one2020", "two2021"], path).startswith("@inproceedings{two2021,")
-    assert cite(["two2021", "one2020", "two2021"], path).count("@") == 2
+    second, first = entries(iter(["two2021", "one2020", "two2021"]), path)
+    assert (first, second) == tuple(BIB.strip().split("\n\n"))
     with pytest.raises(HarmoniaError, match="no entry three2022"):
-        cite(["three2022"], path)
+        entries(["one2020", "three2022"], path)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +64,49 @@ def test_choice_of_executor():
         executor("locl", 1)
     with pytest.raises(InputError, match="at least 1"):
         executor("local", 0)
+
+
+PARENT = """
+from harmonia.core.executor import Processes
+from tests.core.test_executor import sleeper
+if __name__ == "__main__":
+    for name in Processes(2).map(sleeper, range(2)):
+        print(name, flush=True)
+"""
+
+
+def sleeper():
+    def work(x):
+        print("at work", flush=True)
+        time.sleep(2 * x)
+        return x
+
+    return work
+
+
+def started():
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        cwd=Path(__file__).parents[2],
+    )
+    for _ in range(2):
+        parent.stdout.readline()  # both workers are at work
+    return parent
+
+
+def test_an_interrupt_is_told_by_the_parent_alone():
+    parent = started()
+    time.sleep(0.5)  # one worker waits for more by now, the other works
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=30)
+    assert said.count("Traceback") == said.count("KeyboardInterrupt") == 1
+
+
+def test_workers_end_with_a_killed_parent():
+    parent = started()
+    parent.kill()
+    parent.communicate(timeout=20)  # the pipes close when the last worker is gone

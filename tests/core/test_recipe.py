@@ -37,8 +37,8 @@ class Toy(Recipe):
     brake: Slow = Slow()
 
 
-def book() -> RecipeBook:
-    book = RecipeBook("toy", Toy)
+def book() -> RecipeBook[Toy]:
+    book = RecipeBook(Toy)
 
     @book.add(aliases=("crawler",))
     def snail_pace() -> Toy:
@@ -157,3 +157,10 @@ def test_unknown_recipe_suggests_the_nearest():
         book().get("rokcet")
     with pytest.raises(InputError, match="no recipe file"):
         book().load("missing.yaml")
+
+
+def test_a_book_takes_recipes_of_its_own_kind_only():
+    toy = book().get("rocket")
+    assert book().load(toy) is toy
+    with pytest.raises(InputError, match="recipe 'other' is a Recipe, not a Toy"):
+        book().load(Recipe(name="other"))

@@ -146,3 +146,12 @@ def test_environment_names_versions_but_no_host(tmp_path):
     record = json.loads((tmp_path / "r" / "environment.json").read_text())
     assert record["versions"]["numpy"] == np.__version__
     assert "node" not in record
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("1048576 requested and 1025984 written"), RuntimeError("No space left on device (os error 28)")],
+)
+def test_a_full_disk_that_a_library_tells_in_words(tmp_path, error):
+    with pytest.raises(RunError, match=r"disk is full.*--resume"), atomic(tmp_path / "a"):
+        raise error

@@ -48,7 +48,7 @@ class Stage:
     def __init__(self, trial):
         self.trial = trial
 
-    def cite(self, recipe):
+    def cite(self, keys):
         return ""
 
 

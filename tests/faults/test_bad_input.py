@@ -34,6 +34,7 @@ BAD_LINES = {
     "empty": ({**FULL, "text": " \n"}, "text is empty"),
     "type": ({**FULL, "text": 5}, "text should be text, not a number"),
     "id": ({**FULL, "id": None}, "id is missing or null"),
+    "id empty": ({**FULL, "id": " "}, "id is empty"),
     "id type": ({**FULL, "id": 1.5}, "id should be text or an integer, not a number"),
     "source": ({**FULL, "source": ["s"]}, "source should be text or an integer, not a list"),
     "quality": ({**FULL, "score": "high"}, "score should be a number, not text"),
@@ -42,6 +43,7 @@ BAD_LINES = {
     "short": ({**FULL, "vector": [1.0]}, "vector has 1 numbers, expected 2"),
     "nan": ({**FULL, "vector": [1.0, float("nan")]}, r"vector is not finite \(NaN or infinity\)"),
     "inf": ({**FULL, "vector": [1.0, float("inf")]}, r"vector is not finite \(NaN or infinity\)"),
+    "overflow": ({**FULL, "vector": [1.0, 1e300]}, r"vector holds a number beyond 1e\+15"),
     "hole": ({**FULL, "vector": [1.0, None]}, "vector should hold numbers only, not null|vector holds a null"),
     "words": ({**FULL, "vector": ["a", "b"]}, "vector should hold numbers only, not text"),
     "negative": ({**FULL, "tokens": -1}, "tokens is below 1"),
@@ -281,3 +283,56 @@ def test_memory_stays_bounded(tmp_path):
         most = max(most, pool.bytes_allocated() - before)
         count += len(batch)
     assert count == 25_000 and most < 160 << 20
+
+
+@pytest.mark.parametrize(
+    ("vector", "message"),
+    [("1,2", "should be a list of numbers, not text"), ([], "is an empty list"), (3.5, "not a number")],
+)
+def test_a_file_without_a_single_good_vector(tmp_path, vector, message):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines(*({**FULL, "id": f"d{i}", "vector": vector} for i in range(3))))
+    with pytest.raises(InputError, match=rf"a\.jsonl line 1: vector .*{message}"):
+        list(Corpus.open(path, COLUMNS).batches())
+    with pytest.raises(InputError, match=r"no usable document; 3 rows were left out"):
+        list(Corpus.open(path, COLUMNS, on_bad="skip").batches())
+
+
+def test_an_empty_source_is_no_source(tmp_path):
+    path = tmp_path / "shelf.csv"
+    path.write_text("id,text,source\na,one,law\nb,two,\nc,three, \n")
+    assert [s for batch in Corpus.open(path).batches() for s in batch.sources] == ["law", "shelf", "shelf"]
+
+
+def test_a_folder_inside_that_cannot_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    scandir = os.scandir
+
+    def guarded(path="."):
+        if os.fspath(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    with pytest.raises(InputError, match="closed: cannot be read: permission denied"):
+        Corpus.open(tmp_path)
+
+
+def test_folders_of_runs_hold_no_documents(tmp_path):
+    run = tmp_path / "runs" / "select-1"
+    (run / "result").mkdir(parents=True)
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    (run / "result" / "more.jsonl").write_bytes(GOOD)
+    assert Corpus.open(tmp_path).count() == 2
+    for name in ("run.json", "environment.json", "recipe.yaml"):
+        (run / name).write_text("{}")
+    assert Corpus.open(tmp_path).count() == 1
+    with pytest.raises(InputError, match=r"select-1: the folder of a run; its picks are .*picks\.parquet"):
+        Corpus.open(run)
+
+
+def test_a_link_that_leads_back_is_not_followed(tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(GOOD)
+    (tmp_path / "again").symlink_to(tmp_path)
+    assert Corpus.open(tmp_path).count() == 1

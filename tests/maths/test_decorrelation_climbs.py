@@ -72,6 +72,16 @@ def test_per_set_gains_add_up_to_the_value(rng):
     assert found.gains.sum() == pytest.approx(-correlation_energy(X[found.rows]) / 30, rel=1e-12)
 
 
+def test_gains_add_up_even_where_pairs_are_not_worth_the_same():
+    """With a dead column a pair is worth less than d (d - 1); farthest takes it for that and later gains settle."""
+    X = np.random.default_rng(0).normal(size=(30, 5)) * [1, 1, 1, 1, 0]
+    climb, ledger = PerSetClimb(X, second="farthest"), Ledger(np.ones(30, bool), 8)
+    found = ascend(climb, ledger, Scan(climb, ledger), first=0)
+    assert found.gains[1] == pytest.approx(-1)
+    assert correlation_energy(X[found.rows[:2]]) == pytest.approx(12, rel=1e-6)
+    assert found.gains.sum() == pytest.approx(-correlation_energy(X[found.rows]) / 20, rel=1e-12)
+
+
 def test_official_second_pick_is_the_duplicate_of_the_first(rng):
     X = rng.normal(size=(100, 16))
     X[77] = X[5]

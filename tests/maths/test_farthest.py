@@ -25,3 +25,13 @@ def test_the_traversal_on_a_line():
     climb, ledger = FarthestClimb(X), Ledger(np.ones(4, bool), 4)
     found = ascend(climb, ledger, Scan(climb, ledger), first=0)
     assert found.rows.tolist() == [0, 3, 2, 1] and found.gains.tolist() == [np.inf, 100, 16, 1]
+
+
+@pytest.mark.parametrize(("offset", "dtype"), [(1000.0, np.float32), (1e9, np.float64)])
+def test_distances_do_not_cancel_far_from_the_origin(offset, dtype):
+    """By |x|^2 + |y|^2 - 2 x.y these squared distances of order 1 would drown in the rounding of offset^2."""
+    X = np.random.default_rng(0).normal(size=(40, 3)).round(1) + offset
+    climb, plain = FarthestClimb(X, dtype), X - offset
+    climb.add(7)
+    np.testing.assert_allclose(climb.gains(), np.square(plain - plain[7]).sum(axis=1), rtol=1e-2, atol=1e-3)
+    assert climb.gains()[7] == 0

@@ -82,3 +82,11 @@ def test_duplicates_are_counted_once_each(rng, dtype):
 def test_rows_that_differ_in_one_bit_or_in_order_are_different():
     x = np.array([1.0, 2.0, 3.0])
     assert count_duplicates(np.array([x, x[::-1], np.nextafter(x, 9), np.zeros(3)])) == 0
+
+
+def test_wide_rows_are_centred_before_they_are_rounded(rng):
+    gaps = rng.normal(size=(30, 4))
+    X = gaps + 1e8
+    np.testing.assert_allclose(ScaledRows(X, np.full(4, 1e8), dtype=np.float32)[:], X - 1e8, rtol=1e-6)
+    integers = np.array([[2**24 + 1], [2**24 + 3]])
+    assert ScaledRows(integers, np.array([2.0**24]), dtype=np.float32)[:].tolist() == [[1], [3]]

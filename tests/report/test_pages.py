@@ -16,7 +16,7 @@ from harmonia.core.errors import RunError
 from harmonia.report import compare, diagnose, select
 from harmonia.report.page import render
 from harmonia.select.context import Context
-from harmonia.select.diagnosis import diagnose as measure
+from harmonia.select.diagnosis import measure
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>\"'--></textarea></script></style>"

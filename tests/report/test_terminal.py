@@ -7,7 +7,7 @@ from rich.console import Console
 from harmonia.core.compare import statistic
 from harmonia.report import terminal
 from harmonia.select.context import Context
-from harmonia.select.diagnosis import diagnose
+from harmonia.select.diagnosis import measure
 
 
 def shown(renderable, width=140):
@@ -46,7 +46,22 @@ def test_a_comparison_never_shows_a_difference_without_its_interval():
     assert "bpb/law" not in text  # one table per headline metric
 
 
+def test_a_comparison_says_which_way_is_better():
+    base = np.array([0.5, 0.6])
+    values = {"random": base, "good": base + np.array([0.3, 0.31])}
+    record = {
+        "metrics": ["accuracy", "rounds"],
+        "better": {"accuracy": "higher"},
+        "baseline": "random",
+        "recipes": {r: {m: vars(statistic(v, base)) for m in ("accuracy", "rounds")} for r, v in values.items()},
+    }
+    text = shown(terminal.comparison(record))
+    assert "accuracy (more is better)" in text and "less is better" not in text
+    assert "better" in next(line for line in text.splitlines() if line.strip().startswith("good"))
+    assert "rounds" not in text  # nobody says which way is better
+
+
 def test_a_diagnosis_names_its_recipes():
     pool, texts = make_pool(["law", "mail"], 60)
-    text = shown(terminal.diagnosis(diagnose(pool, Context(), lambda rows: [texts[i] for i in rows])))
+    text = shown(terminal.diagnosis(measure(pool, Context(), lambda rows: [texts[i] for i in rows])))
     assert "sources lie apart" in text and "→ stratified, facility-location" in text and "effective rank" in text

@@ -11,6 +11,7 @@ from harmonia.core.errors import InputError
 from harmonia.select import comparison
 from harmonia.select.comparison import compare
 from harmonia.select.judge.probe import Probe
+from harmonia.stages import citation, cite, explain
 
 
 @pytest.fixture
@@ -30,6 +31,21 @@ def test_probe_table(pool, tmp_path):
     assert random["bpb/mean"]["difference"] == 0
     assert disf["bpb/mean"]["low"] < disf["bpb/mean"]["difference"] < disf["bpb/mean"]["high"]
     assert record["held_out"] == {"code": 10, "law": 10, "mail": 10}
+
+
+def test_a_comparison_cites_every_recipe_and_the_judge(pool, tmp_path):
+    out = tmp_path / "r"
+    record = compare(pool, ["quality", "disf-unit"], seeds=[0], held_out=10, out=out, quality_column="quality")
+    used = [*cited("quality"), *cited("disf-unit"), *Probe.references]
+    assert citation(out)["keys"] == list(dict.fromkeys(used))
+    assert cite(out) == "\n\n".join(record["cite"])
+    assert {"fan2025disf", "kneser1995improved"} <= set(used)
+    with pytest.raises(InputError, match="compares several recipes; name one of them: quality, disf-unit"):
+        explain(out)
+
+
+def cited(recipe):
+    return citation(recipe)["keys"]
 
 
 def test_no_recipe_sees_a_held_out_document(pool, tmp_path, monkeypatch):

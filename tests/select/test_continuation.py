@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import polars as pl
 import pytest
 from tests.conftest import records
 
@@ -109,7 +108,25 @@ def test_refusals(files, tmp_path):
 
 def test_recipes_without_vectors_continue_too(files, tmp_path):
     old, new = files
-    harmonia.select(str(old), "random", budget=8, out=tmp_path / "a", workers=1)
+    before = harmonia.select(str(old), "random", budget=8, out=tmp_path / "a", workers=1)
     after = continue_selection(tmp_path / "a", str(new), budget="10%", out=tmp_path / "b", workers=1)
-    assert isinstance(after.picks, pl.DataFrame)
-    assert len(after.picks) == 12
+    assert after.picks["id"].to_list()[:8] == before.picks["id"].to_list()
+    assert after.picks["id"].n_unique() == len(after.picks) == 12
+
+
+def test_two_stages_continue_and_keep_a_share_of_the_new_files(files, tmp_path):
+    """Prefilter and objective are the same part, fitted on the new files and on the joint pool."""
+    old, new = files
+    stages = {
+        "kind": "two-stage",
+        "prefilter": {"kind": "prototypes", "clusters": 3},
+        "keep": "100%",
+        "solver": {"kind": "top-n"},
+    }
+    settings = [f"solver={json.dumps(stages)}", "objective.clusters=3"]
+    harmonia.select(str(old), "prototypes", budget=8, out=tmp_path / "a", settings=settings, workers=1)
+    harmonia.select(str(old), "prototypes", budget=8, out=tmp_path / "c", settings=settings[1:], workers=1)
+    two, one = (
+        continue_selection(tmp_path / run, str(new), budget=5, out=tmp_path / f"{run}-on", workers=1) for run in "ac"
+    )
+    assert len(two.picks) == 13 and two.picks["id"].to_list() == one.picks["id"].to_list()

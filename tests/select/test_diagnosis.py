@@ -8,12 +8,12 @@ from harmonia.core.errors import InputError
 from harmonia.select import diagnosis as module
 from harmonia.select.advice import DUPLICATES_MATTER, advice, collapse
 from harmonia.select.context import Context
-from harmonia.select.diagnosis import diagnose
+from harmonia.select.diagnosis import measure
 from harmonia.select.pool import Pool
 
 
 def run(pool, texts=None, seed=0):
-    return diagnose(pool, Context(seed=seed), lambda rows: [texts[i] if texts else "" for i in rows])
+    return measure(pool, Context(seed=seed), lambda rows: [texts[i] if texts else "" for i in rows])
 
 
 def calm(n=600, d=16, seed=0):

@@ -33,6 +33,14 @@ def test_picks_have_rank_score_terms_source_and_the_original_columns(documents):
     assert picks["id"].n_unique() == 12
 
 
+def test_report_is_a_function_however_often_it_is_called(documents, tmp_path):
+    result = run(documents, tmp_path / "r")
+    assert [harmonia.report(tmp_path / "r"), result.report(), harmonia.report(tmp_path / "r")] == [
+        tmp_path / "r/report.html"
+    ] * 3
+    assert harmonia.report(tmp_path / "r", tmp_path / "page.html").read_bytes() == result.report().read_bytes()
+
+
 def test_ids_only_leaves_the_documents_out(documents):
     assert run(documents, ids_only=True).picks.columns == ["id", "rank", "score", "decorrelation", "source"]
 

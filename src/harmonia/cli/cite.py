@@ -15,8 +15,7 @@ def cite(what: str, *, speech: Speech | None = None) -> None:
     """
     speech = speech or Speech()
     speech.begin()
-    from harmonia.stages import load_recipe
+    from harmonia.stages import citation
 
-    stage, recipe = load_recipe(what)
-    entries = stage.cite(recipe)
-    speech.say({"recipe": recipe.name, "keys": recipe.references(), "bibtex": entries}, lambda: entries)
+    record = citation(what)
+    speech.say(record, lambda: record["bibtex"])

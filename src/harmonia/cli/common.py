@@ -60,7 +60,7 @@ class Work(Speech):
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted run in --out."""
     set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None
-    """Change the recipe: axis.field=value, for instance solver.batch=1024; repeatable."""
+    """Change a part: axis.field=value, for instance solver.batch=1024; repeatable."""
     workers: int | None = None
     """Worker processes; by default one per core."""
     engine: str = "local"
@@ -90,11 +90,11 @@ class Documents:
     source_column: str | None = None
     """Column of the source; else the folder or file."""
     quality_column: Annotated[list[str] | None, Parameter(negative="")] = None
-    """Column of quality scores; repeatable."""
+    """Column of quality scores (detected: quality, quality_score); repeatable."""
     embedding_column: str | None = None
     """Column of vectors, for --set features=given."""
     tokens_column: str | None = None
-    """Column of token counts; estimated from bytes where there is none."""
+    """Column of token counts (detected: tokens, n_tokens, ...); estimated from bytes where there is none."""
     on_bad: Literal["stop", "skip"] = "stop"
     """stop at a bad row, or skip it into rejects.parquet."""
 
@@ -109,13 +109,16 @@ def shares(pairs: list[str] | None, option: str) -> dict[str, float]:
     >>> shares(["web=0.5", "books=10%"], "--floor")
     {'web': 0.5, 'books': 0.1}
     """
-    out = {}
+    out: dict[str, float] = {}
     for pair in pairs or ():
         source, equals, share = pair.rpartition("=")
         try:
-            out[source] = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
+            amount = float(share.removesuffix("%")) / (100 if share.endswith("%") else 1)
         except ValueError:
             equals = ""
         if not equals or not source:
             raise InputError(f"{option} {pair}: expected SOURCE=SHARE, for instance books=0.1")
+        if source in out:
+            raise InputError(f"{option} {pair}: {source} has one already; give each source one")
+        out[source] = amount
     return out

@@ -33,10 +33,10 @@ def explain(what: str, *, pick: str | None = None, speech: Speech | None = None)
     from harmonia.stages import explain as explained
 
     record = explained(what)
-    speech.say(record, lambda: _recipe(record))
+    speech.say(record, lambda: _recipe(record, what))
 
 
-def _recipe(record: dict[str, Any]) -> Group:
+def _recipe(record: dict[str, Any], what: str) -> Group:
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -49,5 +49,5 @@ def _recipe(record: dict[str, Any]) -> Group:
             table.add_row(Text(f"{axis}.{name}"), Text(str(field["value"])), Text(field["meaning"]))
         parts.append(table)
     if record["cite"]:
-        parts.append(Text(f"\ncite: {', '.join(record['cite'])}  (harmonia cite {record['name']})"))
+        parts.append(Text(f"\ncite: {', '.join(record['cite'])}  (harmonia cite {what})"))
     return Group(*parts)

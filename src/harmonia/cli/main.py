@@ -52,8 +52,10 @@ def run(arguments: Sequence[str]) -> int:
         # the reader of our output went away, as `| head` does; stop quietly
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except PermissionError as error:
+        return _fail(f"{error.filename}: permission denied; choose a place that may be read and written", 2)
     except MemoryError:
-        return _fail("out of memory; choose fewer --workers or a batched solver (--set solver.batch=1024)", 1)
+        return _fail("out of memory; choose fewer --workers or smaller batches, as with --set solver.batch=1024", 1)
     except Exception as error:
         if os.environ.get("HARMONIA_DEBUG"):
             raise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harmonia.cli.common import Speech
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 
 def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
@@ -23,16 +23,24 @@ def recipes(stage: str | None = None, *, speech: Speech | None = None) -> None:
     from harmonia.stages import recipes as listed
 
     rows = listed(stage)
+    speech.say({"recipes": rows}, lambda: _tables(rows))
 
-    def render() -> Table:
-        from rich.table import Table
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in ("recipe", "axes", "what it does"):
-            table.add_column(column, overflow="fold")
-        for row in rows:
-            name = ", ".join([row["name"], *row["aliases"]])
-            table.add_row(name, " x ".join(row["axes"].values()), row["meaning"])
-        return table
+def _tables(rows: list[dict[str, Any]]) -> Group:
+    from rich.console import Group
+    from rich.table import Table
 
-    speech.say({"recipes": rows}, render)
+    from harmonia.stages import find_stage
+
+    tables: dict[str, Table] = {}
+    for row in rows:
+        if row["stage"] not in tables:
+            title = f"{row['stage']}: {find_stage(row['stage']).question}"
+            tables[row["stage"]] = table = Table(
+                title=title, title_justify="left", box=None, header_style="bold", pad_edge=False
+            )
+            for column in ("recipe", "axes", "what it does"):
+                table.add_column(column, overflow="fold")
+        name = ", ".join([row["name"], *row["aliases"]])
+        tables[row["stage"]].add_row(name, " x ".join(row["axes"].values()), row["meaning"])
+    return Group(*tables.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -69,12 +69,25 @@ def select(
             "--budget is missing: 0.015, 1.5%, 1000 (documents), 50Mtok or 1.5%tok (tokens); "
             "or let --suggest-budget propose one"
         )
-    budget = budget or "10%"
+    budget = "10%" if budget is None else budget
     if continue_ is not None:
+        _check_inherited(
+            {
+                "--recipe": recipe != "disf-unit",
+                "--set": work.set,
+                "--seed": work.seed,
+                "--dtype": dtype != "float32",
+                "--ids-only": ids_only,
+                "--keep-rejected": keep_rejected,
+                "the choice of columns and of --on-bad": documents != Documents(),
+            }
+        )
         result = continue_selection(
             continue_,
             inputs_of(pool),
             budget=budget,
+            floors=shares(floor, "--floor"),
+            ceilings=shares(ceiling, "--ceiling"),
             out=work.folder("select-continued"),
             resume=work.resume,
             engine=work.engine,
@@ -131,3 +144,9 @@ def select(
         return Group(selection(summary), *lines)
 
     work.say(record, shown)
+
+
+def _check_inherited(given: dict[str, Any]) -> None:
+    for option, value in given.items():
+        if value:
+            raise InputError(f"with --continue, {option} is taken from the earlier run; leave it out")

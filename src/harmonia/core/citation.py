@@ -18,14 +18,14 @@ def bibliography(path: Path) -> dict[str, str]:
     return {match[1]: match[0] for match in _ENTRY.finditer(path.read_text(encoding="utf-8"))}
 
 
-def cite(keys: Iterable[str], path: Path) -> str:
-    """Return the BibTeX entries of ``keys``, in their order.
+def entries(keys: Iterable[str], path: Path) -> list[str]:
+    """Return the BibTeX entries of ``keys``, in their order, without repetition.
 
     Raises:
         HarmoniaError: a part names a key that the bibliography lacks.
     """
-    entries = bibliography(path)
-    missing = [key for key in keys if key not in entries]
+    known, wanted = bibliography(path), dict.fromkeys(keys)
+    missing = [key for key in wanted if key not in known]
     if missing:
         raise HarmoniaError(f"{path.name} has no entry {', '.join(missing)}")
-    return "\n\n".join(entries[key] for key in dict.fromkeys(keys))
+    return [known[key] for key in wanted]

@@ -6,7 +6,11 @@ time, so memory is bounded by the workers, not by the items.
 
 from __future__ import annotations
 
+import contextlib
+import multiprocessing
 import os
+import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -55,6 +59,45 @@ def _install(make: Callable[[], Callable[[Any], Any]]) -> None:
         _work = partial(_refuse, error)
 
 
+def _serve(make: Callable[[], Callable[[Any], Any]]) -> None:
+    """Set a worker process up: Ctrl-C lets it finish its item and no other, and it ends when its parent is gone."""
+    signal.signal(signal.SIGINT, _stop)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _install(make)
+
+
+def _stop(number: int, frame: object) -> None:
+    # to die here could leave half a message in the pipe, on which the parent would wait for ever
+    global _work
+    _work = _nothing
+
+
+def _nothing(item: Any) -> None:
+    return None
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)  # a killed parent cannot tell its workers to stop
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back: a process started meanwhile does not see it before it is set up."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _refuse(error: Exception, item: Any) -> Any:
     raise error
 
@@ -71,15 +114,15 @@ class Processes:
     workers: int
 
     def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
-        import multiprocessing
         from concurrent.futures import Future, ProcessPoolExecutor
         from concurrent.futures.process import BrokenProcessPool
 
-        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _install, (make,)) as pool:
+        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _serve, (make,)) as pool:
             waiting: deque[Future[R]] = deque()
             try:
                 for item in items:
-                    waiting.append(pool.submit(_do, item))
+                    with _interrupts_held():
+                        waiting.append(pool.submit(_do, item))
                     if len(waiting) > 2 * self.workers:
                         yield waiting.popleft().result()
                 while waiting:
@@ -108,6 +151,7 @@ class Ray:
         if not ray.is_initialized():
             address = os.environ.get("RAY_ADDRESS")
             options = {"address": address} if address else {"num_cpus": self.workers, "include_dashboard": False}
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else Ray warns of a change to come
             ray.init(log_to_driver=False, configure_logging=False, **options)
 
         @ray.remote(num_cpus=1)

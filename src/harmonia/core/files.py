@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,18 +43,29 @@ def atomic(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
         for observer in written:
             observer(final)
-    except OSError as error:
-        if error.errno in _DISK:
+    except Exception as error:
+        fault = _DISK.get(_error_number(error))
+        if fault is not None:
             raise RunError(
-                f"cannot write {final}: {_DISK[error.errno]}; what was finished is kept, "
-                "make room and start again with --resume"
+                f"cannot write {final}: {fault}; what was finished is kept, go on with --resume once it can be written"
             ) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that became read-only keeps it
+            temporary.unlink(missing_ok=True)
 
 
-_DISK = {
+def _error_number(error: Exception) -> int | None:
+    """Return the system's number of a failure to write; NumPy and safetensors tell it in words only."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    if re.fullmatch(r"\d+ requested and \d+ written", str(error)):
+        return errno.ENOSPC
+    told = re.search(r"\(os error (\d+)\)", str(error))
+    return int(told[1]) if told else None
+
+
+_DISK: dict[int | None, str] = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
     errno.EROFS: "the disk is read-only",

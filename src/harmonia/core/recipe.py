@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -59,7 +59,7 @@ class Recipe(BaseModel):
         for setting in settings:
             path, equals, value = setting.partition("=")
             if not equals or not path:
-                raise InputError(f"--set {setting}: expected axis.field=value, for instance solver.batch=1024")
+                raise InputError(f"--set {setting}: expected axis.field=value; axes are {', '.join(self.axes())}")
             _assign(record, type(self), path.split("."), _yaml_value(value, setting), setting)
         return validate(type(self), record, "--set")
 
@@ -139,6 +139,8 @@ def explain_validation(error: ValidationError, model: type[BaseModel], record: A
         if tag is None:
             return f"{where}: add kind: one of {', '.join(expected) if expected != [''] else 'the parts of this axis'}"
         return f"{where}: no part {tag!r}{suggest(str(tag), expected)}"
+    if kind == "model_attributes_type":
+        return f"{where}: write the name of a part, or a mapping with its kind (given {first['input']!r})"
     if kind == "literal_error" and path and path[-1] == "kind":
         return f"{'.'.join(path[:-1])}: no part {first['input']!r}; {first['msg'].lower()}"
     if kind == "extra_forbidden":
@@ -186,10 +188,10 @@ def _reachable(model: type[BaseModel], seen: tuple[type[BaseModel], ...] = ()) -
     return [part for part in found if "kind" in part.model_fields]
 
 
-class RecipeBook:
+class RecipeBook(Generic[R]):
     """The named recipes of one stage: plain functions that return the composed record.
 
-    >>> book = RecipeBook("demo", Recipe)
+    >>> book = RecipeBook(Recipe)
     >>> @book.add(aliases=("fast",))
     ... def top_n() -> Recipe:
     ...     "Take the best."
@@ -198,10 +200,9 @@ class RecipeBook:
     (['top-n'], 'top-n')
     """
 
-    def __init__(self, stage: str, recipe: type[Recipe]) -> None:
-        self.stage = stage
+    def __init__(self, recipe: type[R]) -> None:
         self.recipe = recipe
-        self._functions: dict[str, Callable[[], Recipe]] = {}
+        self._functions: dict[str, Callable[[], R]] = {}
         self._aliases: dict[str, str] = {}
 
     def add(self, *, aliases: Iterable[str] = ()) -> Callable[[Callable[[], R]], Callable[[], R]]:
@@ -219,7 +220,7 @@ class RecipeBook:
         """Return the names in the order of the book."""
         return list(self._functions)
 
-    def __iter__(self) -> Iterator[Recipe]:
+    def __iter__(self) -> Iterator[R]:
         return (self.get(name) for name in self._functions)
 
     def aliases(self, name: str) -> list[str]:
@@ -230,7 +231,7 @@ class RecipeBook:
         """Return the first paragraph of a recipe's docstring."""
         return " ".join((self._functions[name].__doc__ or "").split("\n\n")[0].split())
 
-    def get(self, name: str) -> Recipe:
+    def get(self, name: str) -> R:
         """Return a recipe by name or alias.
 
         Raises:
@@ -238,20 +239,24 @@ class RecipeBook:
         """
         name = self._aliases.get(name, name)
         if name not in self._functions:
+            stage = self.recipe.stage
             raise InputError(
-                f"no recipe {name!r} in stage {self.stage}{suggest(name, [*self._functions, *self._aliases])}"
-                f" (harmonia recipes {self.stage} lists them)"
+                f"no recipe {name!r} in stage {stage}{suggest(name, [*self._functions, *self._aliases])}"
+                f" (harmonia recipes {stage} lists them)"
             )
         return self._functions[name]().model_copy(update={"name": name})
 
-    def load(self, name_or_file: str | Path | Recipe) -> Recipe:
+    def load(self, name_or_file: str | Path | Recipe) -> R:
         """Return a recipe from its name, from a YAML file, or as it is.
 
         Raises:
-            InputError: no such recipe or file, or the file does not hold a valid recipe.
+            InputError: no such recipe or file, the file does not hold a valid recipe, or the recipe is of another kind.
         """
-        if isinstance(name_or_file, Recipe):
+        if isinstance(name_or_file, self.recipe):
             return name_or_file
+        if isinstance(name_or_file, Recipe):
+            given, wanted = type(name_or_file).__name__, self.recipe.__name__
+            raise InputError(f"recipe {name_or_file.name!r} is a {given}, not a {wanted}")
         text = str(name_or_file)
         if not text.endswith((".yaml", ".yml", ".json")):
             return self.get(text)

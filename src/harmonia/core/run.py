@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class Run:
         self.finished = finished
         self.seconds: dict[str, float] = {}
         self.warnings: list[str] = []
-        self._lock: Any = None
+        self._lock: IO[str] | None = None
 
     @classmethod
     def start(

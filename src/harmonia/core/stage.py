@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from harmonia.core.citation import cite
+from harmonia.core.citation import entries
 from harmonia.core.recipe import Recipe, RecipeBook
 
 
@@ -51,11 +51,15 @@ class Stage:
 
     name: str
     question: str
-    book: RecipeBook
+    book: RecipeBook[Any]
     references: Path
     compare: Callable[..., dict[str, Any]]
     trial: Trial
 
-    def cite(self, recipe: Recipe) -> str:
-        """Return the BibTeX of everything a recipe uses."""
-        return cite(recipe.references(), self.references)
+    def cite(self, keys: Iterable[str]) -> str:
+        """Return the BibTeX of these references.
+
+        Raises:
+            HarmoniaError: a key that the bibliography lacks.
+        """
+        return "\n\n".join(entries(keys, self.references))

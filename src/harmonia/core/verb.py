@@ -1,4 +1,4 @@
-"""``harmonia.select(...)`` runs a stage while ``harmonia.select`` stays the package of its parts."""
+"""A package that is a verb too: ``harmonia.select(...)`` runs the stage, ``harmonia.select.Greedy`` is a part of it."""
 
 from __future__ import annotations
 

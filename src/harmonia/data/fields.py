@@ -84,12 +84,17 @@ def texts(table: pa.Table, name: str, wrong: Wrong) -> pa.Array:
 
 
 def labels(table: pa.Table, name: str, wrong: Wrong, required: bool) -> pa.Array:
-    """Return ids or sources as text; nulls are wrong when ``required``, and stay null otherwise."""
+    """Return ids or sources as text; nulls and empty ones are wrong when ``required``, and null otherwise."""
     values = column(table, name)
     if required and values.type.equals(pa.null()):
         values = values.cast(pa.large_string())
     ignored: Wrong = {}
     out = _as_text(values, name, wrong if required else ignored)
+    blank = pc.utf8_trim_whitespace(out)
+    if required:
+        _mark(wrong, pc.equal(blank, ""), name, "is empty")
+    else:
+        out = pc.if_else(pc.equal(blank, ""), pa.scalar(None, out.type), out)
     wrong.update({row: why for row, why in ignored.items() if why[1] != _MISSING and row not in wrong})
     return out
 
@@ -149,9 +154,10 @@ def vectors(table: pa.Table, name: str, dimension: int | None, wrong: Wrong) -> 
         holes = flat.is_null().to_numpy(zero_copy_only=False).reshape(-1, dimension).any(1)
         _mark(wrong, _spread(fits, holes), name, "holds a null")
         flat = pc.fill_null(flat, pa.scalar(0, kind))
-    block = flat.to_numpy(zero_copy_only=False).reshape(-1, dimension)
+    block = flat.to_numpy(zero_copy_only=False).reshape(int(fits.sum()), dimension)
     if block.dtype.kind == "f":
         _mark(wrong, _spread(fits, ~np.isfinite(block).all(1)), name, "is not finite (NaN or infinity)")
+        _mark(wrong, _spread(fits, (np.abs(block) > _LARGEST).any(1)), name, f"holds a number beyond {_LARGEST:.0e}")
     if fits.all():
         return block
     out = np.zeros((len(table), dimension), block.dtype)
@@ -168,6 +174,8 @@ def first_dimension(values: pa.Array) -> int | None:
 
 
 _MISSING = "is missing or null"
+_LARGEST = 1e15
+"""Largest entry of a vector: sums of squares of larger ones leave the range of float32."""
 
 
 def _as_text(values: pa.Array, name: str, wrong: Wrong) -> pa.Array:

@@ -185,18 +185,22 @@ def _expand(filesystem: Any, key: str, item: str, ignored: list[str]) -> tuple[s
         parent = str(PurePosixPath(key).parent)
         beside = filesystem.ls(parent, detail=False) if filesystem.isdir(parent) else []
     except PermissionError as error:
-        raise InputError(f"{item}: cannot be read: permission denied") from error
+        raise InputError(f"{error.filename or item}: cannot be read: permission denied") from error
     except InputError:
         raise
     except OSError as error:
-        raise InputError(f"{item}: cannot be read: {error}") from error
+        raise InputError(f"{error.filename or item}: cannot be read: {error.strerror or error}") from error
     near = suggest(PurePosixPath(key).name, [PurePosixPath(k).name for k in beside])
     raise InputError(f"{item}: no such file or folder{near if 'did you mean' in near else ''}")
 
 
 def _in_folder(filesystem: Any, key: str, item: str, ignored: list[str]) -> list[str]:
     root = key.rstrip("/")
-    everything = sorted(filesystem.find(key), key=_parts)
+    everything = sorted(_walk(root) if _is_local(filesystem) else filesystem.find(key), key=_parts)
+    runs = _run_folders(everything)
+    if root in runs:
+        raise InputError(f"{item}: the folder of a run; its picks are {item.rstrip('/')}/result/picks.parquet")
+    everything = [k for k in everything if not any(str(folder) in runs for folder in PurePosixPath(k).parents)]
     seen = [k for k in everything if not any(part.startswith((".", "_")) for part in _parts(k[len(root) :]))]
     known = [k for k in seen if format_of(k) is not None and not _BESIDE_DATA.fullmatch(PurePosixPath(k).name)]
     tables = [k for k in known if format_of(k)[0] != "text"]  # type: ignore[index]
@@ -207,6 +211,36 @@ def _in_folder(filesystem: Any, key: str, item: str, ignored: list[str]) -> list
         what = "is empty" if not everything else f"holds no readable file ({PurePosixPath(everything[0]).name}, ...)"
         raise InputError(f"{item}: the folder {what}; known extensions are {_extensions()}")
     return keep
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Yield the files below a local folder, hidden folders left out.
+
+    Raises:
+        OSError: a folder cannot be read; to pass over it would lose documents without a word.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for folder, inner, names in os.walk(root, onerror=refuse, followlinks=True):
+        inner[:] = [
+            name for name in inner if not name.startswith((".", "_")) and not _leads_back(f"{folder}/{name}", folder)
+        ]
+        yield from (f"{folder}/{name}" for name in names)
+
+
+def _leads_back(link: str, folder: str) -> bool:
+    """Tell whether a link in a folder leads to the folder itself or to one around it."""
+    target = os.path.realpath(link)
+    return Path(link).is_symlink() and os.path.commonpath([target, os.path.realpath(folder)]) == target
+
+
+def _run_folders(keys: list[str]) -> set[str]:
+    """Return the folders that runs have written: what lies in them was read or made by harmonia, not given to it."""
+    marks = ("run.json", "environment.json", "recipe.yaml")
+    found = [{str(PurePosixPath(k).parent) for k in keys if PurePosixPath(k).name == mark} for mark in marks]
+    return set.intersection(*found)
 
 
 def _describe(filesystem: Any, key: str, base: str, source: str) -> InputFile:

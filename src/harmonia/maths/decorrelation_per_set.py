@@ -76,7 +76,11 @@ class PerSetClimb:
             if self._farthest:
                 self._reach = float(self._scan(self._distances, None).max())
             return
-        self._energy = float(self._energies(x[None])[0])
+        if n == 1 and self._farthest:
+            # what the pair was taken for, so that gains still add up to the value of the set they end in
+            self._energy = -float(self.gains(np.array([row]))[0]) * self._d * (self._d - 1)
+        else:
+            self._energy = float(self._energies(x[None])[0])
         y = (n / (n + 1)) ** 0.5 * (x - self._mean)
         self._scatter = self._scatter + y * y
         self._mean = self._mean + (x - self._mean) / (n + 1)

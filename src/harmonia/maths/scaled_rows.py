@@ -48,9 +48,13 @@ class ScaledRows:
         return ScaledRows(self.matrix, self._mean, self._deviation, self._weights, dtype)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        block = np.array(self.matrix[rows], self.dtype)
-        if self._mean is not None:
-            block -= self._mean.astype(self.dtype)
+        block = self.matrix[rows]
+        if self._mean is None:
+            block = np.array(block, self.dtype)
+        else:
+            # a wide source is centred before it is rounded: a mean far from 0 would cost the digits that count
+            wide = np.result_type(block.dtype, self.dtype)
+            block = np.subtract(block, self._mean.astype(wide), dtype=wide).astype(self.dtype, copy=False)
         if self._deviation is not None:
             block *= (1 / self._deviation).astype(self.dtype)
         if self._weights is not None:

@@ -49,23 +49,16 @@ class HubLM:
         """Return the mean nats per predicted token: (len(texts),) float64; nan for a text of under two tokens."""
         import torch
 
+        from harmonia.models.pretrained import batches_by_length, padded
+
         found = np.full(len(texts), np.nan)
         ids = [self._tokenizer(text, truncation=True, max_length=self._context)["input_ids"] for text in texts]
-        # texts of like length share a batch, so little is padded
-        waiting = [i for i in sorted(range(len(ids)), key=lambda i: (-len(ids[i]), i)) if len(ids[i]) > 1]
-        while waiting:
-            width = len(ids[waiting[0]])
-            size = max(self._batch_tokens // width, 1)
-            members, waiting = waiting[:size], waiting[size:]
-            tokens = torch.zeros((len(members), width), dtype=torch.long)
-            mask = torch.zeros((len(members), width), dtype=torch.long)
-            for row, i in enumerate(members):
-                tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-                mask[row, : len(ids[i])] = 1
-            tokens, mask = tokens.to(self._device), mask.to(self._device)
+        lengths = np.array([len(tokens) for tokens in ids], np.int64)
+        for rows in batches_by_length(np.where(lengths > 1, lengths, 0), self._batch_tokens):
+            batch = padded(rows, ids, self._device)
             with torch.inference_mode():
-                logits = self._model(input_ids=tokens, attention_mask=mask).logits[:, :-1].float()
-                nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, 1:], reduction="none")
-            read = mask[:, 1:].double()
-            found[members] = ((nats.double() * read).sum(1) / read.sum(1)).cpu().numpy()
+                logits = self._model(input_ids=batch.ids, attention_mask=batch.mask).logits[:, :-1].float()
+                nats = torch.nn.functional.cross_entropy(logits.transpose(1, 2), batch.ids[:, 1:], reduction="none")
+            read = batch.mask[:, 1:].double()
+            found[rows] = ((nats.double() * read).sum(1) / read.sum(1)).cpu().numpy()
         return found

@@ -19,7 +19,7 @@ def page(record: dict[str, Any]) -> str:
     """Return the page of a diagnosis.
 
     Args:
-        record: what ``harmonia.select.diagnosis.diagnose`` returns; ``"inputs"``, ``"seed"`` and ``"warnings"`` are
+        record: what ``harmonia.select.diagnosis.measure`` returns; ``"inputs"``, ``"seed"`` and ``"warnings"`` are
             shown when they are there.
     """
     return render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from harmonia.core.errors import InputError
@@ -17,29 +18,51 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
         out: where to write; ``RUN/report.html`` when left out.
 
     Raises:
-        InputError: the folder is not that of a finished run.
+        InputError: the folder is not that of a finished run, or ``out`` is a folder.
     """
     folder = Path(run)
     target = Path(out) if out is not None else folder / "report.html"
+    if target.is_dir():
+        raise InputError(f"--out {target} is a folder; name the page, for instance {target / 'report.html'}")
     write_text(target, page_of(folder))
     return target
 
 
 def page_of(folder: Path) -> str:
-    """Return the page of a run."""
+    """Return the page of a run.
+
+    Raises:
+        InputError: the folder is not that of a finished run.
+    """
     if not Run.at(folder).finished:
         raise InputError(f"{folder} is not finished; go on with --resume")
-    result = folder / "result"
-    if (result / "picks.parquet").exists():
-        from harmonia.report import select
-
-        return select.page(folder)
-    if (result / "comparison.json").exists():
-        from harmonia.report import compare
-
-        return compare.page(read_json(result / "comparison.json"))
-    if (result / "diagnosis.json").exists():
-        from harmonia.report import diagnose
-
-        return diagnose.page(read_json(result / "diagnosis.json"))
+    for name, page in PAGES.items():
+        if (folder / "result" / name).exists():
+            return page(folder)
     raise InputError(f"{folder} holds no result that has a page")
+
+
+def _selection(folder: Path) -> str:
+    from harmonia.report.select import page
+
+    return page(folder)
+
+
+def _comparison(folder: Path) -> str:
+    from harmonia.report.compare import page
+
+    return page(read_json(folder / "result" / "comparison.json"))
+
+
+def _diagnosis(folder: Path) -> str:
+    from harmonia.report.diagnose import page
+
+    return page(read_json(folder / "result" / "diagnosis.json"))
+
+
+PAGES: dict[str, Callable[[Path], str]] = {
+    "picks.parquet": _selection,
+    "comparison.json": _comparison,
+    "diagnosis.json": _diagnosis,
+}
+"""File that tells what a result is -> page of a run folder that holds it; a stage adds a line here."""

@@ -103,14 +103,14 @@ def findings(summary: dict[str, Any]) -> list[str]:
     if lost:
         found.append(
             f"Nothing was picked from {len(lost)} of {len(summary['sources'])} sources: "
-            f"{', '.join(lost[:5])}{', …' if len(lost) > 5 else '.'}"
+            f"{', '.join(middle(name, 40) for name in lost[:5])}{', …' if len(lost) > 5 else '.'}"
         )
     if len(summary["sources"]) > 1:
         grown = max(summary["sources"], key=lambda s: s["picked_tokens"] / size - s["tokens"] / whole)
         gain = grown["picked_tokens"] / size - grown["tokens"] / whole
         if gain > 0.01:
             found.append(
-                f"{grown['source']} grew most: from {percent(grown['tokens'] / whole)} to "
+                f"{middle(grown['source'], 40)} grew most: from {percent(grown['tokens'] / whole)} to "
                 f"{percent(grown['picked_tokens'] / size)} of the tokens."
             )
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from harmonia.report.compare import LESS_IS_BETTER, cells, findings, headline, spelled
+from harmonia.report.compare import cells, direction, findings, headline, spelled
 from harmonia.report.numbers import count, duration, middle, percent, ratio, size, value
 from harmonia.report.select import findings as selection_findings
 
@@ -51,10 +51,11 @@ def comparison(record: Mapping[str, Any]) -> Group:
     parts: list[Any] = []
     seconds = record.get("seconds") or {}
     shown = headline(record["metrics"]) or record["metrics"]
-    judged = [metric for metric in shown if metric.split("/")[0] in LESS_IS_BETTER]
+    judged = [metric for metric in shown if direction(metric, record)]
     for metric in judged or shown:
         table = _table("recipe", "mean", f"difference to {middle(record['baseline'], 12)} [95 %]", "verdict", "time")
-        table.title = _plain(spelled(metric) + (" (less is better)" if metric.split("/")[0] in LESS_IS_BETTER else ""))
+        way = {-1: " (less is better)", 1: " (more is better)", 0: ""}[direction(metric, record)]
+        table.title = _plain(spelled(metric) + way)
         table.title_justify = "left"
         for c in cells(record, metric):
             words = {"even": "not told apart", "unknown": "no interval"}.get(c.verdict, c.verdict)

@@ -14,6 +14,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from harmonia.core.citation import entries
 from harmonia.core.compare import compare as table
 from harmonia.core.errors import InputError
 from harmonia.core.executor import executor
@@ -32,6 +33,7 @@ from harmonia.select.judge.held_out import hold_out
 from harmonia.select.output import text_reader
 from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
+from harmonia.select.references import REFERENCES
 from harmonia.select.subset import subpool
 
 _VOCABULARY = 20_000
@@ -76,18 +78,20 @@ def compare(
     """
     if not recipes:
         raise InputError("compare needs at least one recipe")
-    records = {record.name: record for record in map(BOOK.load, recipes) if isinstance(record, SelectRecipe)}
+    records = {record.name: record for record in map(BOOK.load, recipes)}
     if len(records) < len(recipes):
         raise InputError(f"compare: two recipes have one name; names are {', '.join(str(r) for r in recipes)}")
     examiner = validate(JudgeChoice, {"judge": judge}, "--judge").with_settings(settings)
     corpus = open_corpus(inputs, **reading)
     seeds = list(seeds)
+    references = list(dict.fromkeys(key for used in (*records.values(), examiner) for key in used.references()))
     request = {
         "inputs": corpus.fingerprint(),
         "recipes": {name: r.to_yaml() for name, r in records.items()},
         "budget": str(budget),
         "seeds": seeds,
         "held_out": held_out,
+        "references": references,
     }
     work = executor(engine, workers)
     check_unchanged(Path(out), corpus)
@@ -131,6 +135,7 @@ def compare(
                     "held_out": {source: len(texts) for source, texts in part.texts.items()},
                     "copies_removed": {"exact": part.exact, "near": part.near},
                     "warnings": run.warnings,
+                    "cite": entries(references, REFERENCES),
                     **found.record(),
                 },
             )

@@ -8,7 +8,7 @@ embedded by the same encoder, with the document frequencies it learned then.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,8 @@ def continue_selection(
     inputs: Inputs,
     *,
     budget: str | float,
+    floors: Mapping[str, float] | None = None,
+    ceilings: Mapping[str, float] | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     engine: str = "local",
@@ -52,6 +54,8 @@ def continue_selection(
         earlier: run folder of the selection to build on; recipe, seed and columns are those of that run.
         inputs: the new files alone.
         budget: how much of the new files to add.
+        floors: source -> smallest share of this budget; for sources left out that of the earlier run holds.
+        ceilings: source -> largest share of this budget, likewise.
         out: run folder of the joint selection.
         resume: go on with an interrupted run in ``out``.
         engine: ``"local"`` or ``"ray"``.
@@ -70,8 +74,8 @@ def continue_selection(
         seed=asked_before["seed"],
         columns=Columns.from_record(asked_before["columns"]),
         on_bad=asked_before["on_bad"],
-        floors=asked_before["floors"],
-        ceilings=asked_before["ceilings"],
+        floors={**asked_before["floors"], **(floors or {})},
+        ceilings={**asked_before["ceilings"], **(ceilings or {})},
         dtype=asked_before["dtype"],
         ids_only=asked_before["ids_only"],
     )

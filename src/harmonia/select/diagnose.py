@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Unpack
 
+from harmonia.core.errors import InputError
 from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.run import Run
 from harmonia.data.reading import Reading, open_corpus
 from harmonia.select.context import Context
-from harmonia.select.diagnosis import diagnose as measure
+from harmonia.select.diagnosis import measure
 from harmonia.select.engine import Inputs, check_unchanged, prepare
 from harmonia.select.output import text_reader
-from harmonia.select.recipe import SelectRecipe
 from harmonia.select.recipes import BOOK
 
 
@@ -36,15 +36,22 @@ def diagnose(
     Returns:
         The figures, and under ``advice`` what was found with the recipes that address it.
     """
+    settings = list(settings)
+    for setting in settings:
+        if not setting.startswith(("features.", "features=")):
+            raise InputError(f"--set {setting}: a diagnosis has features alone, for instance features.dimension=512")
     recipe = BOOK.load("random").with_settings([f"features={features}", *settings])
-    assert isinstance(recipe, SelectRecipe)
     corpus = open_corpus(inputs, **reading)
     folder = Path(out) if out is not None else Path(tempfile.mkdtemp(prefix="harmonia-diagnose-"))
     recipe = recipe.model_copy(update={"name": "diagnose"})
     check_unchanged(folder, corpus)
-    with Run.start(
-        folder, recipe, {"seed": seed, "inputs": corpus.fingerprint(), "work": "diagnose"}, resume=resume
-    ) as run:
+    request = {
+        "seed": seed,
+        "inputs": corpus.fingerprint(),
+        "work": "diagnose",
+        "references": list(recipe.features.references),
+    }
+    with Run.start(folder, recipe, request, resume=resume) as run:
         if not run.finished:
             pool = prepare(corpus, recipe, run, executor(engine, workers))
             with run.phase("measuring"):

@@ -6,7 +6,7 @@ the figures that made it stand out. Where nothing stands out, nothing is advised
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from harmonia.maths.spectrum import Scatter, dominance, effective_rank, eigenval
 from harmonia.select.advice import advice, collapse
 from harmonia.select.context import Context
 from harmonia.select.keyed_sample import keyed_sample
-from harmonia.select.pool import Pool
+from harmonia.select.pool import Pool, TextReader
 from harmonia.select.summary import EXCERPT, NEAR, rows_to_scan, scatter_of
 
 SCANNED = 1_000_000
@@ -40,7 +40,7 @@ DOMINANCE = tuple(range(10, 101, 10))
 """Numbers of largest eigenvalues whose share is reported."""
 
 
-def diagnose(pool: Pool, context: Context, read_texts: Callable[[np.ndarray], list[str]]) -> dict[str, Any]:
+def measure(pool: Pool, context: Context, read_texts: TextReader) -> dict[str, Any]:
     """Return how the sources of a pool disagree, as a JSON record (``None`` where there is nothing to measure).
 
     Args:
@@ -334,9 +334,7 @@ def _narrowing(features: Matrix, rows: np.ndarray, quality: np.ndarray) -> float
     return top / random if random else None
 
 
-def _examples(
-    pool: Pool, near: dict[str, Any] | None, read_texts: Callable[[np.ndarray], list[str]]
-) -> list[dict[str, Any]]:
+def _examples(pool: Pool, near: dict[str, Any] | None, read_texts: TextReader) -> list[dict[str, Any]]:
     if not near:
         return []
     pairs = near.pop("examples")

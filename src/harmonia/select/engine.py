@@ -13,6 +13,7 @@ from harmonia.core.executor import Executor, executor
 from harmonia.core.measure import peak_memory_bytes, reset_peak_memory
 from harmonia.core.run import Run
 from harmonia.data.documents import Corpus
+from harmonia.data.inputs import only_paths
 from harmonia.data.reading import Reading, columns_of, open_corpus
 from harmonia.select import output
 from harmonia.select.budget import Budget
@@ -70,8 +71,8 @@ def select(
         workers: worker processes that embed; None for one per core. More than one needs a main module that can be
             imported without side effects (``if __name__ == "__main__":``), as multiprocessing does.
         **reading: ``text_column``, ``id_column``, ``source_column``, ``quality_column`` (one or several),
-            ``embedding_column``, ``tokens_column``, each detected or made up when left out, and ``on_bad``, ``"stop"``
-            at a bad row or ``"skip"`` it; see ``harmonia.data.reading.Reading``.
+            ``tokens_column``, each detected or made up when left out, ``embedding_column``, never guessed, and
+            ``on_bad``, ``"stop"`` at a bad row or ``"skip"`` it; see ``harmonia.data.reading.Reading``.
 
     Returns:
         The result: ``.picks`` (polars), ``.summary``, ``.report()``.
@@ -81,7 +82,6 @@ def select(
         RunError: the run was interrupted (disk full, input gone) and can be resumed.
     """
     record = BOOK.load(recipe).with_settings(settings)
-    assert isinstance(record, SelectRecipe)
     asked = Settings(
         budget=budget,
         seed=seed,
@@ -123,10 +123,8 @@ def check_unchanged(folder: Path, corpus: Corpus) -> None:
 
 def paths_of(inputs: Inputs) -> list[str] | None:
     """Return where the documents lie, so that a later command finds them again; None for tables in memory."""
-    given = [inputs] if isinstance(inputs, str | Path) else inputs
-    if not isinstance(given, list | tuple) or not all(isinstance(item, str | Path) for item in given):
-        return None
-    return [str(item) if "://" in str(item) else str(Path(item).absolute()) for item in given]
+    paths = only_paths(inputs)
+    return None if paths is None else [str(p) if "://" in str(p) else str(Path(p).absolute()) for p in paths]
 
 
 def prepare(corpus: Corpus, recipe: SelectRecipe, run: Run, work: Executor) -> Pool:

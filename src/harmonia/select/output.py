@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from harmonia.core.citation import cite
+from harmonia.core.citation import entries
 from harmonia.core.files import write_json
 from harmonia.core.run import Run
 from harmonia.data.documents import Corpus
 from harmonia.data.writer import write_parquet
-from harmonia.select.pool import Pool
+from harmonia.select.pool import Pool, TextReader
 from harmonia.select.references import REFERENCES
 from harmonia.select.settings import Settings
 from harmonia.select.solver.base import Picks
@@ -102,10 +102,6 @@ def _left_tables(pool: Pool, picks: Picks, scores: np.ndarray | None) -> Iterato
         )
 
 
-TextReader = Callable[[np.ndarray], list[str]]
-"""Rows of a pool -> their texts, in the order asked for."""
-
-
 def text_reader(corpus: Corpus) -> TextReader:
     """Return a function that reads the texts of some rows, in the order asked for."""
 
@@ -142,10 +138,6 @@ def summarise_run(
         "warnings": run.warnings,
         "seconds": {name: round(value, 3) for name, value in run.seconds.items()},
         "peak_memory_bytes": peak,
-        "cite": _entries(recipe),
+        "cite": entries(recipe.references(), REFERENCES),
     }
     write_json(run.result / "summary.json", summary)
-
-
-def _entries(recipe: SelectRecipe) -> list[str]:
-    return [cite([key], REFERENCES) for key in recipe.references()]

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 TextBlocks = Callable[[], Iterator[tuple[slice, list[str]]]]
 """Call it to read the texts once, in row order: yields (rows, texts)."""
 
+TextReader = Callable[[np.ndarray], list[str]]
+"""Rows of a pool -> their texts, in the order asked for."""
+
 
 @dataclass(frozen=True)
 class Pool:

@@ -44,7 +44,7 @@ from harmonia.select.solver import (
     TwoStage,
 )
 
-BOOK = RecipeBook("select", SelectRecipe)
+BOOK = RecipeBook(SelectRecipe)
 
 
 @BOOK.add()

@@ -17,9 +17,8 @@ from harmonia.maths.rows import Rows
 from harmonia.select.context import Context
 from harmonia.select.features.none import NoFeatures
 from harmonia.select.ingest import encoder_of, load_index, open_features, texts_of
-from harmonia.select.output import TextReader, text_reader
-from harmonia.select.pool import Pool
-from harmonia.select.recipe import SelectRecipe
+from harmonia.select.output import text_reader
+from harmonia.select.pool import Pool, TextReader
 from harmonia.select.recipes import BOOK
 
 
@@ -42,9 +41,7 @@ class Finished:
             raise InputError(f"{folder} is not a selection")
         if not self.run.finished:
             raise InputError(f"{folder} is not finished; go on with --resume")
-        recipe = BOOK.load(self.run.folder / "recipe.yaml")
-        assert isinstance(recipe, SelectRecipe)
-        self.recipe = recipe
+        self.recipe = recipe = BOOK.load(self.run.folder / "recipe.yaml")
         own = load_index(self.run, self._own_texts)
         if not isinstance(recipe.features, NoFeatures):
             own = replace(

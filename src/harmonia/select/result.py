@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,20 +45,12 @@ class SelectResult:
         """The recipe that was run."""
         from harmonia.select.recipes import BOOK
 
-        recipe = BOOK.load(self.folder / "recipe.yaml")
-        assert isinstance(recipe, SelectRecipe)
-        return recipe
+        return BOOK.load(self.folder / "recipe.yaml")
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the self-contained HTML page and return its path (RUN/report.html when left out)."""
         # the page is built above the stages; this is the one place where a result reaches up to it
-        from importlib import import_module
-
-        page = import_module("harmonia.report.select").page(self.folder)
-        from harmonia.core.files import write_text
-
-        target = Path(path) if path is not None else self.folder / "report.html"
-        write_text(target, page)
+        target: Path = import_module("harmonia.report.pages").report(self.folder, path)
         return target
 
     def __repr__(self) -> str:

@@ -50,6 +50,11 @@ class SetFunction(ABC):
         """Return the (n,) score of each document when f is modular (a sum over documents), else None."""
         return None
 
+    def forbidden(self) -> np.ndarray:
+        """Return which documents no set may hold: (n,) bool. A set with one of them is worth -inf."""
+        scores = self.scores()
+        return np.zeros(self.n, bool) if scores is None else np.isneginf(scores)
+
     def addends(self) -> list[tuple[float, SetFunction]]:
         """Return (weight, set function) of each additive term, one per name."""
         return [(1.0, self)]
@@ -143,6 +148,17 @@ class Modular(SetFunction):
         return scores[sets].mean(axis=1)
 
 
+def weighed(weight: float, values: np.ndarray | float) -> np.ndarray:
+    """Return weight x values, float64; -inf stays -inf: what is excluded is so whatever the weight, 0 or negative.
+
+    >>> weighed(-2, np.array([1, -np.inf])).tolist()
+    [-2.0, -inf]
+    """
+    out = np.array(values, np.float64)
+    np.multiply(out, weight, out=out, where=~np.isneginf(out))
+    return out
+
+
 class WeightedClimb:
     """The climb of a weighted sum; it also knows each term's own gain, for the columns of the picks."""
 
@@ -150,12 +166,14 @@ class WeightedClimb:
         self.weights = weights
         self.climbs = climbs
         self.size = climbs[0].size
-        self.diminishing = all(c.diminishing for c in climbs) and min(weights) >= 0
+        self.diminishing = all(
+            c.diminishing and (w >= 0 or isinstance(c, ModularClimb)) for w, c in zip(weights, climbs, strict=True)
+        )
         self.incremental = all(c.incremental for c in climbs)
 
     def gains(self, rows: np.ndarray | None = None) -> np.ndarray:
         return sum(
-            (w * c.gains(rows) for w, c in zip(self.weights, self.climbs, strict=True)),
+            (weighed(w, c.gains(rows)) for w, c in zip(self.weights, self.climbs, strict=True)),
             start=np.zeros(self.size if rows is None else len(rows)),
         )
 
@@ -198,21 +216,26 @@ class WeightedSum(SetFunction):
         parts = [scores for term in self.terms if (scores := term.scores()) is not None]
         if len(parts) < len(self.terms):
             return None
-        # weight 0 must not turn an excluded document (-inf) into nan
-        return sum(
-            (np.where(np.isneginf(p), -np.inf, w * p) for w, p in zip(self.weights, parts, strict=True)),
-            start=np.zeros(self.n),
-        )
+        return sum((weighed(w, p) for w, p in zip(self.weights, parts, strict=True)), start=np.zeros(self.n))
+
+    def forbidden(self) -> np.ndarray:
+        return np.any([term.forbidden() for term in self.terms], axis=0)
 
     def climb(self, rows: np.ndarray | None, size: int) -> WeightedClimb:
         return WeightedClimb(self.weights, [term.climb(rows, size) for term in self.terms])
 
     def relax(self, size: int) -> Relaxation:
+        for weight, term in zip(self.weights, self.terms, strict=True):
+            if weight < 0 and term.scores() is None:
+                raise InputError(
+                    f"{'+'.join(term.names)} with the weight {weight:g} is convex and has no certificate; "
+                    "use solver greedy or mask-policy-gradient"
+                )
         return _WeightedRelaxation(self.weights, [term.relax(size) for term in self.terms])
 
     def evaluate(self, sets: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
         return sum(
-            (w * t.evaluate(sets, rows) for w, t in zip(self.weights, self.terms, strict=True)),
+            (weighed(w, t.evaluate(sets, rows)) for w, t in zip(self.weights, self.terms, strict=True)),
             start=np.zeros(len(sets)),
         )
 
@@ -222,10 +245,10 @@ class _WeightedRelaxation:
         self.pairs = list(zip(weights, terms, strict=True))
 
     def value(self, m: np.ndarray) -> float:
-        return sum(w * t.value(m) for w, t in self.pairs)
+        return float(sum(weighed(w, t.value(m)) for w, t in self.pairs))
 
     def gradient(self, m: np.ndarray) -> np.ndarray:
-        return sum((w * t.gradient(m) for w, t in self.pairs), start=np.zeros(len(m)))
+        return sum((weighed(w, t.gradient(m)) for w, t in self.pairs), start=np.zeros(len(m)))
 
     def curvature(self, direction: np.ndarray) -> float:
         return sum(w * t.curvature(direction) for w, t in self.pairs)

@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 from harmonia.maths.rows import blocks
 from harmonia.select.pool import Pool
 from harmonia.select.reopen import Finished
+from harmonia.select.solver import PerTerm, Threshold, TopN
+from harmonia.select.solver.modular import own_terms
 from harmonia.select.subset import rows_of
 
 
@@ -63,22 +65,29 @@ def _of_a_pick(found: Finished, rank: int) -> dict[str, Any]:
 
 def _of_one_left(found: Finished, row: int) -> dict[str, Any]:
     function = found.recipe.objective.fit(found.pool, found.context())
+    if function.forbidden()[row]:
+        return {
+            "picked": False,
+            "gain": None,
+            "because": f"left: the objective excludes it ({found.recipe.objective.kind_name()})",
+        }
     scores = function.scores()
+    if scores is not None and isinstance(found.recipe.solver, PerTerm):
+        own = dict(zip(function.names, own_terms(function, np.array([row]))[0].tolist(), strict=True))
+        said = ", ".join(f"{name} {score:.6g}" for name, score in own.items())
+        return {"picked": False, "gain": None, "terms": own, "because": f"left: no term took it; its scores are {said}"}
     last = float(pq.read_table(found.run.result / "picks.parquet", columns=["score"]).column("score")[-1].as_py())
     if scores is not None:
-        gain = float(scores[row])
-        if np.isneginf(gain):
-            return {
-                "picked": False,
-                "gain": None,
-                "because": f"left: the objective excludes it ({found.recipe.objective.kind_name()})",
-            }
+        gain, solver = float(scores[row]), found.recipe.solver
+        what = solver.kind_name()
         return {
             "picked": False,
             "gain": gain,
             "last_score": last,
-            "because": f"left: its score of {gain:.6g} was not among the best {len(found.rows)} that "
-            f"{found.recipe.solver.kind_name()} took (the last one has {last:.6g})",
+            "because": f"left: its score of {gain:.6g} was not among the best {len(found.rows)} that {what} took "
+            f"(the last one has {last:.6g})"
+            if isinstance(solver, TopN | Threshold)
+            else f"left: {what} took {len(found.rows)} others; its score is {gain:.6g}, the last one has {last:.6g}",
         }
     climb = function.climb(np.append(found.rows, row), len(found.rows))
     for place in range(len(found.rows)):

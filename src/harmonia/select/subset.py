@@ -74,6 +74,9 @@ class Restricted(SetFunction):
         scores = self.function.scores()
         return None if scores is None else scores[self.rows]
 
+    def forbidden(self) -> np.ndarray:
+        return self.function.forbidden()[self.rows]
+
     def addends(self) -> list[tuple[float, SetFunction]]:
         return [(weight, Restricted(addend, self.rows)) for weight, addend in self.function.addends()]
 
@@ -139,6 +142,9 @@ class Deferred(SetFunction):
 
     def scores(self) -> np.ndarray | None:
         return self.function.scores()
+
+    def forbidden(self) -> np.ndarray:
+        return self.function.forbidden()
 
     def addends(self) -> list[tuple[float, SetFunction]]:
         return self.function.addends()

@@ -6,7 +6,6 @@ pools are measured on samples drawn by hashed ids; each figure says how many doc
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,11 +17,8 @@ from harmonia.maths.rows import Matrix
 from harmonia.maths.spectrum import Scatter, effective_rank, participation_ratio
 from harmonia.select.context import Context
 from harmonia.select.keyed_sample import keyed_sample
-from harmonia.select.pool import Pool
+from harmonia.select.pool import Pool, TextReader
 from harmonia.select.solver.base import Picks
-
-ReadTexts = Callable[[np.ndarray], list[str]]
-"""Texts of these rows of the pool, in their order."""
 
 Axes = tuple[np.ndarray, np.ndarray]
 """Mean of the features, (d,), and their first principal directions, (d, 2)."""
@@ -53,7 +49,7 @@ COLLAPSE = 0.8
 """An effective rank below this share of that of a random set of equal size is worth a warning."""
 
 
-def summarise(pool: Pool, picks: Picks, read_texts: ReadTexts, context: Context) -> tuple[dict[str, Any], pa.Table]:
+def summarise(pool: Pool, picks: Picks, read_texts: TextReader, context: Context) -> tuple[dict[str, Any], pa.Table]:
     """Return the figures of a selection and a sample of its documents.
 
     Args:
@@ -245,7 +241,7 @@ def _suggested_budget(picks: Picks) -> int | None:
     return None if place is None else round(place * len(picks.rows) / len(curve))
 
 
-def _redundant(pool: Pool, taken: np.ndarray, read_texts: ReadTexts, context: Context) -> dict[str, Any]:
+def _redundant(pool: Pool, taken: np.ndarray, read_texts: TextReader, context: Context) -> dict[str, Any]:
     """Return the largest groups of near duplicates among samples of pool and picks."""
     if pool.features is None:
         return {"redundant": [], "compared": 0}
@@ -280,7 +276,7 @@ def _sources_of(pool: Pool, rows: np.ndarray) -> str:
     return pool.source_names[int(counts.argmax())] + (f" and {others} more" if others else "")
 
 
-def _sample(pool: Pool, picks: Picks, axes: Axes | None, read_texts: ReadTexts, context: Context) -> pa.Table:
+def _sample(pool: Pool, picks: Picks, axes: Axes | None, read_texts: TextReader, context: Context) -> pa.Table:
     rank = np.full(len(pool), -1, np.int64)
     rank[picks.rows] = np.arange(len(picks.rows))
     some = keyed_sample(pool.keys, SAMPLE, context.seed, "summary", "sample")

@@ -190,3 +190,10 @@ def test_bad_settings_and_bad_pools_are_named():
     x[3, 0] = np.inf
     with pytest.raises(InputError, match="features of row 3 are not finite"):
         fit(Pool.from_arrays(x), D4())
+
+
+def test_documents_without_a_direction_do_not_count_among_those_that_stay():
+    x = gaussian(100)
+    x[:40] = 0
+    scores = fit(Pool.from_arrays(x), SemDeDup(keep=0.5, clusters=3))
+    assert len(kept(scores)) == 50 and min(kept(scores)) >= 40

@@ -146,7 +146,7 @@ def test_what_is_chosen_already_is_not_picked_again(bench, solver):
     assert sorted(picks.rows) == sorted(set(range(40)) - set(range(0, 30, 2)))
 
 
-@pytest.mark.parametrize("solver", [s for s in ALL if s.kind != "k-center"], ids=lambda s: s.kind)
+@every
 def test_documents_excluded_by_the_objective_are_never_picked(bench, solver):
     pool = bench.pool(40)
     scores = np.where(np.arange(40) % 2 == 0, -np.inf, pool.quality["quality"])
@@ -155,6 +155,21 @@ def test_documents_excluded_by_the_objective_are_never_picked(bench, solver):
     if not isinstance(solver, Threshold):
         with pytest.raises(InputError, match=r"-inf|may be picked|of 40 documents"):
             solver.solve(bench.problem(pool, Modular("quality", scores), 30))
+
+
+@every
+@pytest.mark.parametrize("unit", ["documents", "tokens"])
+def test_all_that_is_not_excluded_can_be_picked_however_it_is_spread(bench, solver, unit):
+    """Sources, batches and blocks of which little may be picked pass their part of the budget on."""
+    pool = bench.pool(60)
+    scores = np.where(np.arange(60) < 28, -np.inf, pool.quality["quality"])
+    scores[pool.sources == 0] = -np.inf
+    if getattr(solver, "keep", 1) < 1:
+        scores[np.argsort(pool.quality["quality"])[:6]] = -np.inf
+    allowed = np.flatnonzero(scores > -np.inf)
+    amount = len(allowed) if unit == "documents" else int(pool.tokens[allowed].sum())
+    picks = solver.solve(bench.problem(pool, Modular("quality", scores), amount, unit))
+    assert sorted(picks.rows) == allowed.tolist()
 
 
 @pytest.mark.parametrize("solver", [Greedy(), FrankWolfe()], ids=lambda s: s.kind)

@@ -81,7 +81,7 @@ def test_a_token_budget_has_no_certificate(bench):
 def test_too_few_allowed_documents_are_counted(bench):
     pool = bench.pool(10)
     f = Modular("quality", np.where(np.arange(10) < 3, 1.0, -np.inf))
-    with pytest.raises(InputError, match="the budget is 4 documents, but only 3 of 10 may be picked"):
+    with pytest.raises(InputError, match="only 3 remain among 3 documents .the objective excludes 7 of 10 documents"):
         FrankWolfe().solve(bench.problem(pool, f, 4))
 
 
@@ -94,3 +94,13 @@ def test_an_objective_without_a_relaxation_is_refused(bench):
 
     with pytest.raises(InputError, match="opaque has no concave relaxation; use solver greedy"):
         FrankWolfe().solve(bench.problem(bench.pool(10), Opaque(), 4))
+
+
+def test_a_convex_term_has_no_certificate(bench):
+    """The line step and the bound hold for concave objectives alone; a document's own score may have any sign."""
+    pool = bench.pool(12)
+    diversity = bench.joint(pool).terms[1]
+    with pytest.raises(InputError, match="pairwise with the weight -1 is convex and has no certificate; use solver"):
+        FrankWolfe().solve(bench.problem(pool, WeightedSum([1, -1], [bench.quality(pool), diversity]), 4))
+    picks = FrankWolfe().solve(bench.problem(pool, WeightedSum([-1, 1e-9], [bench.quality(pool), diversity]), 4))
+    assert sorted(picks.rows) == sorted(np.argsort(pool.quality["quality"])[:4])

@@ -9,8 +9,10 @@ from harmonia.maths.ledger import Ledger
 from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.objective.decorrelation import Decorrelation, PoolUnit
+from harmonia.select.objective.facility_location import FacilityLocation
+from harmonia.select.objective.pairwise import Pairwise
 from harmonia.select.pool import Pool
-from harmonia.select.set_function import Modular
+from harmonia.select.set_function import Modular, WeightedSum
 from harmonia.select.solver.base import Problem
 from harmonia.select.solver.greedy import Greedy
 
@@ -159,3 +161,30 @@ def test_decorrelation_costs_never_fall_so_lazy_takes_the_rows_of_the_full_scan(
     np.testing.assert_allclose(found.gains, scanned.gains, rtol=1e-9)
     assert (np.diff(found.gains[1:]) <= 1e-15).all()
     assert lazy.refreshed < 0.1 * 3000 * 200
+
+
+def test_a_pool_smaller_than_a_batch_is_said_to_be_one(bench):
+    pool, said = bench.pool(20), []
+    problem = bench.problem(pool, bench.joint(pool), 5, warn=said.append)
+    picks = Greedy(batch=32).solve(problem)
+    assert said == ["the pool has 20 documents, fewer than solver.batch=32: it is one batch"]
+    assert picks.rows.tolist() == Greedy().solve(problem).rows.tolist() and len(said) == 1
+
+
+def test_an_excluded_first_document_is_named(bench):
+    X = np.random.default_rng(0).normal(size=(6, 3))
+    X[2] = 0
+    pool = Pool.from_arrays(X, ids=list("abcdef"))
+    f = Pairwise(zero="drop").fit(pool, Context())
+    with pytest.raises(InputError, match=r"solver.first: the objective excludes document 'c'; give another id"):
+        Greedy(first="c").solve(bench.problem(pool, f, 2))
+
+
+def test_what_a_batch_may_not_pick_still_counts_in_what_it_covers(bench):
+    """In one batch and in the whole pool alike, an excluded document attracts a pick that is near to it."""
+    X = np.array([[1.0, 0.1], [1, 0], [1, 0.05], [0, 1]])
+    pool = Pool.from_arrays(X, quality=np.array([1, 1, 1, 1.0]))
+    excluded = np.array([-np.inf, -np.inf, 0, 0])
+    f = WeightedSum([0, 1], [Modular("quality", excluded), FacilityLocation().fit(pool, Context(dtype=np.float64))])
+    for batch in ("all", 4):
+        assert Greedy(batch=batch).solve(bench.problem(pool, f, 1)).rows.tolist() == [2]

@@ -156,3 +156,23 @@ def test_a_reward_that_is_not_a_number_is_named_with_its_mask_and_step(bench):
     pool = bench.pool(40)
     with pytest.raises(InputError, match="the objective is nan for mask 5 of step 3"):
         MaskPolicyGradient(batch_fraction=0.5).solve(bench.problem(pool, Broken(pool.quality["quality"]), 8))
+
+
+def test_an_excluded_document_that_no_mask_ever_drew_is_not_picked_either(bench):
+    """One step sees a tenth of the pool; the rest keeps its first logits, highest for what must not be picked."""
+    X = np.random.default_rng(0).normal(size=(100, 4))
+    X[:30] = 0
+    pool = Pool.from_arrays(X, quality=np.arange(100, 0, -1.0))
+    f = Pairwise(zero="drop").fit(pool, Context(dtype=np.float64))
+    picks = MaskPolicyGradient(steps=1, batch_fraction=0.1, init="quality").solve(bench.problem(pool, f, 20))
+    assert picks.rows.min() >= 30
+
+
+def test_active_parts_are_drawn_from_what_may_be_picked(bench):
+    """Half the pool is excluded and nearly all of the other half wanted: a step never runs short."""
+    pool = bench.pool(100)
+    scores = np.where(np.arange(100) < 50, -np.inf, pool.quality["quality"])
+    picks = MaskPolicyGradient(steps=30, masks=4, batch_fraction=0.2).solve(
+        bench.problem(pool, Modular("quality", scores), 48)
+    )
+    assert picks.rows.min() >= 50 and len(picks.rows) == 48

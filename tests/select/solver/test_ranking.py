@@ -6,6 +6,7 @@ import pytest
 from harmonia.core.errors import InputError
 from harmonia.select.pool import Pool
 from harmonia.select.set_function import Modular, WeightedSum
+from harmonia.select.solver.gumbel import Gumbel
 from harmonia.select.solver.stratified import Stratified
 from harmonia.select.solver.threshold import Threshold
 from harmonia.select.solver.top_n import TopN
@@ -105,3 +106,18 @@ def test_token_quotas_are_in_tokens(bench):
     picks = Stratified(alpha=0).solve(bench.problem(pool, bench.quality(pool), 2000, "tokens"))
     tokens = np.bincount(pool.sources[picks.rows], weights=pool.tokens[picks.rows])
     assert np.abs(tokens - 1000).max() < 50 and 2000 <= tokens.sum() < 2050
+
+
+def test_ratings_drawn_within_domains_split_the_tokens_in_proportion(bench):
+    """QuRating with a domain field: the draws of qurating inside each source, up to the source's part of the tokens."""
+    pool = bench.pool(90)
+    problem = bench.problem(pool, bench.quality(pool), 600, "tokens")
+    picks = Stratified(temperature=2).solve(problem)
+    everything = bench.problem(pool, bench.quality(pool), 90)
+    drawn = Gumbel(temperature=2).solve(everything).rows
+    held = np.bincount(pool.sources, weights=pool.tokens)
+    for source in range(3):
+        own = picks.rows[pool.sources[picks.rows] == source]
+        assert own.tolist() == drawn[pool.sources[drawn] == source][: len(own)].tolist()
+        # a document that crosses the part of its source is charged to the next
+        assert abs(pool.tokens[own].sum() - 600 * held[source] / held.sum()) < 50

@@ -8,6 +8,7 @@ from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.objective.base import Objective
 from harmonia.select.objective.pairwise import Pairwise
+from harmonia.select.objective.prototypes import Prototypes
 from harmonia.select.objective.quality import Quality
 from harmonia.select.objective.weighted import Term, Weighted
 from harmonia.select.pool import Pool
@@ -126,3 +127,58 @@ def test_a_sum_keeps_its_columns_through_both_stages(bench, pool, solver):
         np.testing.assert_allclose(
             picks.scores, 0.3 * picks.terms["quality"] + 0.7 * picks.terms["pairwise"], atol=1e-6
         )
+
+
+def test_keeping_everything_on_top_of_a_selection_is_the_second_stage_alone(bench, pool):
+    f = Modular("dear", pool.quality["dear"])
+    problem = bench.problem(pool, f, 9, chosen=range(0, 20, 2))
+    both = TwoStage(prefilter=CHEAP, keep="100%", solver=Greedy()).solve(problem)
+    assert both.rows.tolist() == Greedy().solve(problem).rows.tolist() and both.facts["survivors"] == 40
+
+
+def test_a_share_is_of_what_the_prefilter_does_not_exclude(bench, pool):
+    class Half(Objective):
+        kind: Literal["half"] = "half"
+
+        def fit(self, pool, context):
+            return Modular("half", np.where(np.arange(len(pool)) < 20, -np.inf, 0.0))
+
+    f = Modular("dear", pool.quality["dear"])
+    stages = TwoStage.model_construct(prefilter=Half(), keep="100%", solver=TopN())
+    picks = stages.solve(bench.problem(pool, f, 5))
+    assert picks.facts["survivors"] == 20 and picks.rows.min() >= 20
+
+
+def test_a_floor_that_its_source_can_fill_is_no_reason_to_refuse_a_wider_first_stage(bench):
+    """10 documents of "rare", half of a budget of 12: the first stage keeps 30, of which half would be 15."""
+    random = np.random.default_rng(0)
+    pool = Pool.from_arrays(
+        quality={"cheap": np.arange(60.0), "dear": random.random(60)}, sources=["rare"] * 10 + ["common"] * 50
+    )
+    picks = TwoStage(prefilter=CHEAP, keep=30, solver=TopN()).solve(
+        bench.problem(pool, Modular("dear", pool.quality["dear"]), 12, floors={"rare": 0.5})
+    )
+    assert (picks.rows < 10).sum() >= 6 and picks.facts["survivors"] == 30
+
+
+def test_what_the_stages_keep_never_meets_even_for_equal_parts(bench, pool):
+    """In a joint selection the main objective was fitted on more documents than the prefilter sees."""
+    kept = {}
+
+    def keep(name, make):
+        if name not in kept:
+            kept[name] = make()
+        return kept[name]
+
+    context = Context(keep=keep)
+    part = Prototypes(clusters=3)
+    rows = np.arange(10, 40)
+    f = restrict(part.fit(pool, context), rows)
+    picks = TwoStage(prefilter=part, keep=12, solver=TopN()).solve(Problem(subpool(pool, rows), f, Budget(5), context))
+    fresh = part.fit(subpool(pool, rows), Context()).scores()
+    assert set(picks.rows) <= set(np.argsort(-fresh)[:12])
+
+
+def test_what_the_first_stage_cannot_keep_is_named_by_its_field(bench, pool):
+    with pytest.raises(InputError, match=r"^solver.keep: 50 is 50 documents, but the pool has only 40"):
+        TwoStage(prefilter=CHEAP, keep=50, solver=TopN()).solve(bench.problem(pool, bench.joint(bench.pool(40)), 3))

@@ -111,7 +111,10 @@ def _pip_download(wheel: Wheel, folder: str, path: Path) -> None:
         return
     if "No module named pip" in done.stderr:
         raise RunError(f"pip is missing in this Python; run {sys.executable} -m ensurepip, or {_by_hand(wheel, path)}")
-    errors = [line.removeprefix("ERROR: ") for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    lines = done.stderr.strip().splitlines()
+    errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+    if errors == ["Exception:"]:  # pip's own failure, a full disk for instance: the last line of its trace says which
+        errors = lines
     raise RunError(
         f"cannot download {wheel.project}=={wheel.version} ({errors[-1] if errors else 'pip failed'}); "
         f"check the network, or {_by_hand(wheel, path)}"

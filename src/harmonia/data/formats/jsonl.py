@@ -60,7 +60,7 @@ class JsonLines(Reader):
     def chunks(self, columns: Columns, names: list[str] | None, rows: int) -> Iterator[Chunk]:
         for first, block in self._blocks(_BLOCK):
             if isinstance(block, str):
-                yield Chunk(self._empty(names), np.empty(0, np.int64), [Bad(first, "file", block)])
+                yield Chunk(pa.table({}), np.empty(0, np.int64), [Bad(first, "file", block)])
                 return
             table, places, bad, blank = self._parse(block, columns, first, names)
             for start in range(0, max(len(table), 1), rows):
@@ -180,14 +180,12 @@ class JsonLines(Reader):
             lines.append(line)
             places.append(place)
         if not lines:
-            return self._empty(names), np.empty(0, np.int64), bad, blank
+            # no column at all: what refused rows hold says nothing about the types of the others
+            return pa.table({}), np.empty(0, np.int64), bad, blank
         table = self._fast(b"\n".join(lines), names)
         if table is None or len(table) != len(lines) or not _suits(table.schema, columns, names):
             table = _from_records(records, columns, names)
         return table, np.array(places, np.int64), bad, blank
-
-    def _empty(self, names: list[str] | None) -> pa.Table:
-        return pa.schema([(n, kind) for n, kind in self._types.items() if names is None or n in names]).empty_table()
 
 
 def check_record(record: dict[str, Any], columns: Columns, names: list[str] | None = None) -> tuple[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harmonia.core.errors import InputError
 from harmonia.select.features.base import Encoder, Features
@@ -13,8 +13,6 @@ class Given(Features):
     """A column of vectors that comes with the documents, kept in its own precision."""
 
     kind: Literal["given"] = "given"
-
-    references: ClassVar[tuple[str, ...]] = ()
 
     def encoder(self, sample: Sequence[str]) -> Encoder:
         raise InputError(

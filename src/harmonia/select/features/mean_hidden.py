@@ -6,7 +6,7 @@ Any model folder or id with a trunk will do, encoder or decoder; one forward pas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -31,8 +31,6 @@ class MeanHidden(Features):
     """``auto`` (a GPU when there is one), ``cpu``, ``cuda``, ..."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the weights; the mean is taken in float32."""
-
-    references: ClassVar[tuple[str, ...]] = ()
 
     def encoder(self, sample: Sequence[str]) -> MeanHiddenEncoder:
         if self.model is None:

@@ -52,7 +52,7 @@ def hold_out(pool: Pool, seed: int, per_source: int = 200, near: float = 0.8) ->
         InputError: no source has two documents, or the pool has no texts.
     """
     if per_source < 1:
-        raise InputError(f"per_source is {per_source}; hold out at least 1 document of each source")
+        raise InputError(f"held-out {per_source}: hold out at least 1 document of each source")
     if not near > 0:
         raise InputError(f"near is {near}; a similarity above 0 tells copies from other documents")
     draw = uniforms(pool.keys, seed, "held-out")

@@ -26,8 +26,9 @@ from harmonia.select.set_function import Modular
 class Dsir(Objective):
     """Log importance weight of a document's hashed n-grams, target against pool.
 
-    The texts are read twice: once for the pool's frequencies, once for the weights. Several targets form one
-    distribution, each counting by its size.
+    The texts are read twice: once for the pool's frequencies, once for the weights. The files of ``target`` form one
+    distribution, each counting by its size. For a model and a quota per target, weigh one ``dsir`` term per target by
+    the target's size (objective ``weighted``) and solve with ``per-term``.
     """
 
     kind: Literal["dsir"] = "dsir"

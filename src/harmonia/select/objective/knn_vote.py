@@ -1,7 +1,7 @@
 """Votes of nearest neighbours: every target text votes for the K documents nearest to it by cosine similarity.
 
-r_j = sum_i 1[j in N_K(x_i)]; among equal votes the larger mean similarity to the target wins, then the earlier
-document. The first stage of NTK-Selector (Wang et al. 2025, arXiv 2511.07380).
+r_j = sum_i 1[j in N_K(x_i)]; among equal votes the larger mean similarity to the target wins. The first stage of
+NTK-Selector (Wang et al. 2025, arXiv 2511.07380).
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ class SemDeDup(Objective):
             return {"similarity": earlier_similarity(matrix, clusters.labels, rank)}
 
         similarity = context.keep(kept_name(self, "similarity"), compare)["similarity"]
-        eps = self.eps if self.keep is None else eps_for(similarity, self.keep)
+        # documents without a direction cannot stay, so they do not count among those that do
+        eps = self.eps if self.keep is None else eps_for(np.where(clusters.labels < 0, np.inf, similarity), self.keep)
         excluded = exceeds(similarity, eps) | (clusters.labels < 0)
         return Modular("semdedup", np.where(excluded, -np.inf, np.minimum(1 - similarity, 2)))
 

@@ -173,6 +173,9 @@ class VectorSetFunction(SetFunction):
         self.vectors = vectors
         self.excluded = excluded if excluded is not None and excluded.any() else None
 
+    def forbidden(self) -> np.ndarray:
+        return np.zeros(self.n, bool) if self.excluded is None else self.excluded
+
     @abstractmethod
     def grow(self, X: Any, size: int) -> Climb:
         """Return the climb over candidate rows X (m, d)."""

@@ -6,7 +6,7 @@ budget; scores of different units are best put on one scale first (``quality`` w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -35,8 +35,6 @@ class Weighted(Objective):
     kind: Literal["weighted"] = "weighted"
     terms: Annotated[tuple[Term, ...], Field(min_length=1)]
     """The terms; each becomes one column of the picks."""
-
-    references: ClassVar[tuple[str, ...]] = ()
 
     def fit(self, pool: Pool, context: Context) -> WeightedSum:
         return WeightedSum(

@@ -12,6 +12,7 @@ from harmonia.select.solver.gumbel import Gumbel
 from harmonia.select.solver.k_center import KCenter
 from harmonia.select.solver.mask_policy_gradient import MaskPolicyGradient
 from harmonia.select.solver.mirror_weights import MirrorWeights
+from harmonia.select.solver.per_term import PerTerm
 from harmonia.select.solver.stochastic_greedy import StochasticGreedy
 from harmonia.select.solver.stratified import Stratified
 from harmonia.select.solver.threshold import Threshold
@@ -29,12 +30,14 @@ AnySolver = one_of(
     MaskPolicyGradient,
     KCenter,
     MirrorWeights,
+    PerTerm,
     TwoStage,
     Everything,
 )
 
-# two stages hold an objective and a solver, itself among them
-TwoStage.model_rebuild(_types_namespace={"AnyObjective": AnyObjective, "AnySolver": AnySolver})
+# these hold an objective or a solver, themselves among them
+for part in (PerTerm, TwoStage):
+    part.model_rebuild(_types_namespace={"AnyObjective": AnyObjective, "AnySolver": AnySolver})
 
 __all__ = [
     "AnySolver",
@@ -45,6 +48,7 @@ __all__ = [
     "KCenter",
     "MaskPolicyGradient",
     "MirrorWeights",
+    "PerTerm",
     "Picks",
     "Problem",
     "StochasticGreedy",

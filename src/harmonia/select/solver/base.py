@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -42,6 +43,11 @@ class Problem:
             raise InputError("a row already chosen is named twice")
         if self.function.n != len(self.pool):
             raise InputError(f"the objective covers {self.function.n} documents, the pool has {len(self.pool)}")
+
+    @cached_property
+    def forbidden(self) -> np.ndarray:
+        """Documents that no set may hold: (n,) bool."""
+        return self.function.forbidden()
 
 
 @dataclass(frozen=True)

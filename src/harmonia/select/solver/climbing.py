@@ -33,7 +33,7 @@ def climb_share(
     climb = climb_over(None if len(rows) == len(problem.pool) else rows, share.size + len(problem.chosen))
     positions = np.searchsorted(rows, share.rows)
     candidates = np.zeros(len(rows), bool)
-    candidates[positions] = True
+    candidates[positions] = ~problem.forbidden[share.rows]
     ledger = share.ledger(candidates, positions)
     for row in np.searchsorted(rows, problem.chosen):
         climb.add(int(row))

@@ -16,7 +16,7 @@ from harmonia.core.errors import InputError
 from harmonia.maths.frank_wolfe import maximise
 from harmonia.select.solver.base import Picks, Problem, Solver
 from harmonia.select.solver.marginals import marginals
-from harmonia.select.solver.shares import Chosen, Share, spend, whole
+from harmonia.select.solver.shares import Chosen, Share, spend, split
 
 
 class FrankWolfe(Solver):
@@ -37,7 +37,8 @@ class FrankWolfe(Solver):
     references: ClassVar[tuple[str, ...]] = ("frank1956algorithm", "jaggi2013revisiting")
 
     def solve(self, problem: Problem) -> Picks:
-        return spend(problem, [whole(problem)], lambda share: self._take(problem, share))
+        shares = split(problem, np.where(problem.forbidden, -1, 0))
+        return spend(problem, shares, lambda share: self._take(problem, share))
 
     def _take(self, problem: Problem, share: Share) -> Chosen:
         counted = share.documents()
@@ -48,12 +49,6 @@ class FrankWolfe(Solver):
         if np.isnan(slope).any():
             name = problem.pool.name_of(int(share.rows[np.flatnonzero(np.isnan(slope))[0]]))
             raise InputError(f"the objective is nan for document {name!r}; look for unusable features")
-        allowed = slope > -np.inf
-        if np.count_nonzero(allowed) < counted.amount:
-            raise InputError(
-                f"the budget is {counted.amount} documents, but only {np.count_nonzero(allowed)} of "
-                f"{len(problem.pool)} may be picked; lower the budget"
-            )
 
         def vertex(gradient: np.ndarray) -> np.ndarray:
             mask = fixed.copy()
@@ -61,7 +56,7 @@ class FrankWolfe(Solver):
             return mask
 
         even = fixed.copy()
-        even[share.rows[allowed]] = counted.amount / np.count_nonzero(allowed)
+        even[share.rows] = counted.amount / len(share.rows)
         best = maximise(
             relaxed.value,
             relaxed.gradient,
@@ -72,10 +67,10 @@ class FrankWolfe(Solver):
             iterations=self.iterations,
         )
         entries, slope = best.m[share.rows], relaxed.gradient(best.m)[share.rows]
-        order = np.lexsort((-slope, -entries))
+        order = np.lexsort((share.keys, -slope, -entries))
         ranks = np.empty(len(order))
         ranks[order] = np.arange(len(order), 0, -1)
-        rows = share.rows[share.top(np.where(allowed, ranks, -np.inf))]
+        rows = share.rows[share.top(ranks)]
         members = fixed.copy()
         members[rows] = 1.0
         facts: dict[str, float] = {

@@ -41,15 +41,17 @@ class Greedy(Solver):
     references: ClassVar[tuple[str, ...]] = ("nemhauser1978analysis", "minoux1978accelerated")
 
     def solve(self, problem: Problem) -> Picks:
-        shares = [whole(problem)] if self.batch == "all" else split(problem, self._groups(problem, self.batch))
+        shares = [whole(problem)] if self.batch == "all" else self._batches(problem, self.batch)
         picks = spend(problem, shares, partial(self._take, problem, self._first_key(problem)))
         picks.facts["batches"] = len(shares)
         if len(shares) == 1:
             picks.facts["gain"] = float(picks.scores.sum())
         return picks
 
-    def _groups(self, problem: Problem, batch: int) -> np.ndarray:
+    def _batches(self, problem: Problem, batch: int) -> list[Share]:
         n = len(problem.pool)
+        if n < batch:
+            problem.context.warn(f"the pool has {n} documents, fewer than solver.batch={batch}: it is one batch")
         groups = np.empty(n, np.int64)
         order = (
             np.argsort(mix(problem.pool.keys, problem.context.seed, "batches"), kind="stable")
@@ -57,7 +59,7 @@ class Greedy(Solver):
             else np.arange(n)
         )
         groups[order] = np.arange(n) // batch
-        return groups
+        return split(problem, groups, closed=problem.forbidden)
 
     def _take(self, problem: Problem, key: np.uint64 | None, share: Share) -> Chosen:
         def start(climb: Climb, ledger: Ledger, rows: np.ndarray) -> int | None:
@@ -70,8 +72,7 @@ class Greedy(Solver):
             if len(problem.chosen):
                 return None
             drawn = np.argsort(mix(problem.pool.keys[rows[candidates]], problem.context.seed, "first"), kind="stable")
-            allowed = (int(c) for c in candidates[drawn] if climb.gains(np.array([c]))[0] > -np.inf)
-            return next(allowed, None)
+            return int(candidates[drawn[0]])
 
         return climb_share(problem, share, problem.function.climb, _search, start)
 
@@ -79,10 +80,13 @@ class Greedy(Solver):
         if self.first in ("best", "random"):
             return None
         key = stable_hash([self.first])[0]
-        if not (problem.pool.keys == key).any():
+        named = problem.pool.keys == key
+        if not named.any():
             raise InputError(
                 f"solver.first: no document has the id {self.first!r}; give best, random or an id of the pool"
             )
+        if problem.forbidden[named].any():
+            raise InputError(f"solver.first: the objective excludes document {self.first!r}; give another id")
         return key
 
 

@@ -25,8 +25,8 @@ from harmonia.select.subset import rows_of
 class KCenter(Solver):
     """The document farthest from those picked so far, in Euclidean distance of the features.
 
-    The objective plays no part but for its columns. The first pick is random, by id and seed. A pick's score is its
-    distance to the picks before it, 0 for the first.
+    The objective plays no part but for its columns and the documents that it excludes. The first pick is random, by id
+    and seed. A pick's score is its distance to the picks before it, 0 for the first.
     """
 
     kind: Literal["k-center"] = "k-center"
@@ -37,7 +37,7 @@ class KCenter(Solver):
         features = problem.pool.need_features("solver k-center")
 
         def climb_over(rows: np.ndarray | None, size: int) -> Climb:
-            return FarthestClimb(features if rows is None else rows_of(features, rows))
+            return FarthestClimb(features if rows is None else rows_of(features, rows), problem.context.dtype)
 
         def search(climb: Climb, ledger: Ledger, rows: np.ndarray) -> Scan:
             return Scan(climb, ledger)

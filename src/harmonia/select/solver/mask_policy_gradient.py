@@ -82,7 +82,7 @@ class MaskPolicyGradient(Solver):
         logits = np.zeros(len(problem.pool)) if quality is None or self.init == "zero" else np.log(quality)
         shares = split(
             problem,
-            self._blocks(problem, quality),
+            np.where(problem.forbidden, -1, self._blocks(problem, quality)),
             candidates="documents left after pruning by quality" if self.keep < 1 else "documents",
         )
         return spend(problem, shares, lambda share: self._take(problem, share, logits))
@@ -135,11 +135,6 @@ class MaskPolicyGradient(Solver):
             noise = gumbels(keys[batch][None, :] ^ salts[:, None], seed, "mask")
             sets = gumbel_top_k(logits[batch], noise, drawn)
             values = problem.function.evaluate(sets, rows[batch])
-            if np.isneginf(values).any():
-                # some documents must not be picked: never draw them again
-                logits[batch[np.isneginf(problem.function.climb(rows[batch], drawn).gains())]] = -np.inf
-                sets = gumbel_top_k(logits[batch], noise, drawn)
-                values = problem.function.evaluate(sets, rows[batch])
             if not np.isfinite(values).all():
                 bad = int(np.flatnonzero(~np.isfinite(values))[0])
                 raise InputError(
@@ -156,8 +151,8 @@ class MaskPolicyGradient(Solver):
             largest = np.abs(gradient).max()
             if largest > 0:
                 decay = 0.5 * (1 + math.cos(math.pi * turn / self.steps))
-                moved = np.clip(logits[batch] + self.step * decay / largest * gradient, -self.clip, self.clip)
-                logits[batch] = np.where(np.isneginf(logits[batch]), -np.inf, moved)
+                moved = logits[batch] + self.step * decay / largest * gradient
+                logits[batch] = np.clip(moved, -self.clip, self.clip)
             if self._settled(rewards):
                 break
         return logits, rewards

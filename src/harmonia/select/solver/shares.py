@@ -132,7 +132,12 @@ def whole(problem: Problem) -> Share:
 
 
 def split(
-    problem: Problem, groups: np.ndarray, weights: np.ndarray | None = None, *, candidates: str = "documents"
+    problem: Problem,
+    groups: np.ndarray,
+    weights: np.ndarray | None = None,
+    *,
+    closed: np.ndarray | None = None,
+    candidates: str = "documents",
 ) -> list[Share]:
     """Split the pool and the budget into groups.
 
@@ -141,6 +146,7 @@ def split(
         groups: (n,) int group of each document, -1 for one that may not be taken.
         weights: (g,) part of the budget of each group; in proportion to what it holds when None. A group that cannot
             take its part passes the rest on.
+        closed: (n,) bool, documents that stay in their group's view but may not be taken (default none).
         candidates: what documents that may be taken are called in messages.
 
     Returns:
@@ -165,11 +171,16 @@ def split(
     low, high = budget.bounds(pool.source_names) if budget.floors or budget.ceilings else (None, None)
     kinds = 1 if low is None else len(pool.source_names)
     cell = group * kinds + (0 if low is None else sources)
-    held = np.bincount(cell, weights=costs, minlength=count * kinds).reshape(count, kinds).astype(np.int64)
+    worth = np.ones(len(rows), np.int64) if costs is None else costs
+    if closed is not None:
+        worth = np.where(closed[rows], 0, worth)
+    held = np.bincount(cell, weights=worth, minlength=count * kinds).reshape(count, kinds).astype(np.int64)
     if held.sum() < amount:
+        excluded = np.count_nonzero(problem.forbidden)
         raise InputError(
-            f"the budget is {amount} {budget.unit}, but only {held.sum()} remain "
-            f"among {len(rows)} {candidates}; lower the budget"
+            f"the budget is {amount} {budget.unit}, but only {held.sum()} remain among {len(rows)} {candidates}"
+            + (f" (the objective excludes {excluded} of {len(pool)} documents)" if excluded else "")
+            + "; lower the budget"
         )
     lows = highs = None
     limits, least = held, None

@@ -44,9 +44,9 @@ class Stratified(Solver):
         keys = gumbel_keys(
             standardise(scores), gumbels(problem.pool.keys, problem.context.seed, "gumbel"), self.temperature
         )
-        groups = self._strata(problem)
-        tokens = problem.pool.tokens if problem.budget.unit == "tokens" else None
-        sizes = np.bincount(groups, weights=tokens)
+        groups = np.where(scores > -np.inf, self._strata(problem), -1)
+        tokens = problem.pool.tokens if problem.budget.unit == "tokens" else np.ones(len(groups))
+        sizes = np.bincount(groups[groups >= 0], weights=tokens[groups >= 0])
         shares = tempered_shares(sizes, self.alpha)
         if not self.redistribute:
             self._check(problem, shares, sizes)
