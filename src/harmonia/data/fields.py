@@ -157,7 +157,9 @@ def vectors(table: pa.Table, name: str, dimension: int | None, wrong: Wrong) -> 
     block = flat.to_numpy(zero_copy_only=False).reshape(int(fits.sum()), dimension)
     if block.dtype.kind == "f":
         _mark(wrong, _spread(fits, ~np.isfinite(block).all(1)), name, "is not finite (NaN or infinity)")
-        _mark(wrong, _spread(fits, (np.abs(block) > _LARGEST).any(1)), name, f"holds a number beyond {_LARGEST:.0e}")
+        if float(np.finfo(block.dtype).max) > _LARGEST:
+            large = (np.abs(block) > _LARGEST).any(1)
+            _mark(wrong, _spread(fits, large), name, f"holds a number beyond {_LARGEST:.0e}")
     if fits.all():
         return block
     out = np.zeros((len(table), dimension), block.dtype)

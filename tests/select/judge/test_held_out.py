@@ -66,7 +66,7 @@ def test_copies_and_near_copies_of_held_out_documents_leave_too():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(InputError, match="per_source is 0"):
+    with pytest.raises(InputError, match="held-out 0: hold out at least 1"):
         hold_out(pool_of(4), 0, 0)
     with pytest.raises(InputError, match="every source has a single document"):
         hold_out(Pool.from_arrays(texts=["a", "b"], sources=["x", "y"]), 0)
