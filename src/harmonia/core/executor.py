@@ -71,11 +71,11 @@ def _serve(make: Callable[[], Callable[[Any], Any]]) -> None:
 def _stop(number: int, frame: object) -> None:
     # to die here could leave half a message in the pipe, on which the parent would wait for ever
     global _work
-    _work = _nothing
+    _work = _interrupted
 
 
-def _nothing(item: Any) -> None:
-    return None
+def _interrupted(item: Any) -> Any:
+    raise RunError("a worker process was interrupted; go on with --resume")
 
 
 def _end_with_parent() -> None:
