@@ -150,6 +150,9 @@ def test_a_budget_is_suggested_where_the_gains_flatten():
     summary = run(pool, both, texts)[0]
     assert summary["suggested_budget"] == 2
     assert summary["gains"] == {"rank": [0, 2, 4, 6], "score": [5.0, 1.0, 1.0, 1.0]}
+    # a last batch cut short has gains of its own scale and does not bend the curve
+    short = picks_of(range(8), [6, 1, 1, 4, 1, 1, 90, 80], [0, 0, 0, 1, 1, 1, 2, 2])
+    assert run(pool, short, texts)[0]["gains"]["score"] == [5.0, 1.0, 1.0]
     assert run(pool, picks_of(range(8), [1.0] * 8), texts)[0]["suggested_budget"] is None
 
 

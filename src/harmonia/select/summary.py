@@ -219,7 +219,8 @@ def _gains(picks: Picks) -> dict[str, Any] | None:
 def gain_curve(picks: Picks) -> np.ndarray:
     """Return the score of the picks in order: (c,) float64; of separate batches the mean over batches at each place.
 
-    Batches start anew, each with its own falling curve; places that fewer than half of them reach are left out.
+    Batches start anew, each with its own falling curve, and gains are normalised for a batch's size: the mean is over
+    the large batches, without a last one that is cut short, and over places that half of them reach.
     """
     _, batch, sizes = np.unique(picks.batches, return_inverse=True, return_counts=True)
     if len(sizes) < 2:
@@ -227,9 +228,11 @@ def gain_curve(picks: Picks) -> np.ndarray:
     order = np.argsort(batch, kind="stable")
     place = np.empty(len(batch), np.int64)
     place[order] = np.arange(len(batch)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    reached = np.bincount(place)
-    scores = np.where(np.isfinite(picks.scores), picks.scores, 0.0)
-    return (np.bincount(place, scores) / reached)[reached >= len(sizes) / 2]
+    large = sizes >= 0.8 * sizes.max()
+    used = large[batch] & np.isfinite(picks.scores)
+    reached = np.bincount(place[used])
+    totals = np.bincount(place[used], picks.scores[used])
+    return (totals / np.maximum(reached, 1))[reached >= large.sum() / 2]
 
 
 def _suggested_budget(picks: Picks) -> int | None:
