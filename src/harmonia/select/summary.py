@@ -220,7 +220,7 @@ def gain_curve(picks: Picks) -> np.ndarray:
     """Return the score of the picks in order: (c,) float64; of separate batches the mean over batches at each place.
 
     Batches start anew, each with its own falling curve, and gains are normalised for a batch's size: the mean is over
-    the large batches, without a last one that is cut short, and over places that half of them reach.
+    the large batches, without a last one that is cut short, and over places that nearly all of them reach.
     """
     _, batch, sizes = np.unique(picks.batches, return_inverse=True, return_counts=True)
     if len(sizes) < 2:
@@ -232,7 +232,7 @@ def gain_curve(picks: Picks) -> np.ndarray:
     used = large[batch] & np.isfinite(picks.scores)
     reached = np.bincount(place[used])
     totals = np.bincount(place[used], picks.scores[used])
-    return (totals / np.maximum(reached, 1))[reached >= large.sum() / 2]
+    return (totals / np.maximum(reached, 1))[reached >= 0.95 * large.sum()]
 
 
 def _suggested_budget(picks: Picks) -> int | None:
