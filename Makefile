@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	# one thread each: the tests themselves use all cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
