@@ -11,8 +11,7 @@ echo "2/4  how its sources disagree"
 "$harmonia" diagnose demo --out "$DEMO/diagnosis" --resume --report
 
 echo "3/4  pick 3 % of the documents"
-"$harmonia" select demo --recipe disf-unit --budget 3% --out "$DEMO/selection" --resume
-"$harmonia" report "$DEMO/selection"
+"$harmonia" select demo --recipe disf-unit --budget 3% --out "$DEMO/selection" --resume --report
 
 echo "4/4  does it help? train on what several recipes pick, measure held-out text of every source"
 "$harmonia" compare select demo --recipes random,stratified,disf-unit,k-means,semdedup --seeds 5 \

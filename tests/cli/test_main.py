@@ -57,6 +57,14 @@ def test_select_report_cite_explain(capsys, pool_file, tmp_path):
     assert json.loads(out)["axes"]["solver"]["fields"]["batch"]["value"] == 1024
 
 
+def test_select_writes_the_page_too_when_asked(capsys, pool_file, tmp_path):
+    arguments = ["select", pool_file, "--budget", "10%", "--out", tmp_path / "r", "--workers", 1, "--report"]
+    code, out, _ = call(capsys, *arguments)
+    assert code == 0
+    assert str(tmp_path / "r/report.html") in out.replace("\n", "")
+    assert "<html" in (tmp_path / "r/report.html").read_text()
+
+
 def test_explain_tells_why_a_document_was_taken_or_left(capsys, pool_file, tmp_path):
     call(capsys, "select", pool_file, "--budget", "10%", "--out", tmp_path / "r", "--quiet", "--workers", 1)
     import polars as pl

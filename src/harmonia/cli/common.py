@@ -61,6 +61,8 @@ class Work(Speech):
     """Go on with an interrupted run in --out."""
     set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None
     """Change a part: axis.field=value, for instance solver.batch=1024; repeatable."""
+    report: Annotated[bool, Parameter(negative="")] = False
+    """Also write RUN/report.html, as `harmonia report RUN` does."""
     workers: int | None = None
     """Worker processes; by default one per core."""
     engine: str = "local"

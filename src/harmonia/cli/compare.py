@@ -21,7 +21,6 @@ def select(
     judge: str = "probe",
     baseline: str | None = None,
     held_out: Annotated[int, Parameter(name="--held-out")] = 100,
-    report: Annotated[bool, Parameter(negative="")] = False,
     documents: Documents | None = None,
     work: Work | None = None,
 ) -> None:
@@ -46,8 +45,6 @@ def select(
         Recipe to compare with; the first of --recipes when left out.
     held_out
         Documents per source that no recipe sees, on which the judge measures.
-    report
-        Also write RUN/report.html.
     """
     documents, work = documents or Documents(), work or Work()
     work.begin()
@@ -77,6 +74,6 @@ def select(
         workers=work.workers,
         **documents.reading(),
     )
-    if report:
+    if work.report:
         write(folder)
     work.say({"run": str(folder), **record}, lambda: comparison(record))

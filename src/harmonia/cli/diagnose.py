@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
-
 from harmonia.cli.common import Documents, Work
 from harmonia.core.errors import InputError
 
@@ -13,7 +9,6 @@ from harmonia.core.errors import InputError
 def diagnose(
     *pool: str,
     features: str = "hashing",
-    report: Annotated[bool, Parameter(negative="")] = False,
     documents: Documents | None = None,
     work: Work | None = None,
 ) -> None:
@@ -29,8 +24,6 @@ def diagnose(
     features
         How documents become vectors: hashing, static, sentence-transformers, given, ...; its fields by
         --set features.field=value.
-    report
-        Also write RUN/report.html.
     """
     documents, work = documents or Documents(), work or Work()
     work.begin()
@@ -53,6 +46,6 @@ def diagnose(
         workers=work.workers,
         **documents.reading(),
     )
-    if report:
+    if work.report:
         write(folder)
     work.say({"run": str(folder), **record}, lambda: diagnosis(record))

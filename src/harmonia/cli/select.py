@@ -124,13 +124,15 @@ def select(
         "seconds": summary["seconds"],
         "peak_memory_bytes": summary["peak_memory_bytes"],
     }
+    if work.report:
+        record["report"] = str(result.report())
     if suggest_budget:
         record["suggested_budget"] = summary["suggested_budget"]
 
     def shown() -> Group:
         from rich.console import Group
 
-        lines = [f"picks: {record['picks']}"]
+        lines = [f"{name}: {record[name]}" for name in ("picks", "report") if name in record]
         if summary["rejects"]:
             counts = ", ".join(f"{count:,} x {reason}" for reason, count in summary["rejects"].items())
             lines.append(f"rejected rows, see rejects.parquet: {counts}")
