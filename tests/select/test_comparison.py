@@ -121,7 +121,7 @@ def test_language_model_judge_keeps_a_checkpoint_that_transformers_loads(pool, t
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        ({"recipes": ["random", "random"]}, "one name"),
+        ({"recipes": ["random", "random"]}, "named twice"),
         ({"recipes": ["randm"]}, "did you mean 'random'"),
         ({"recipes": ["random"], "judge": "jury"}, "jury"),
         ({"recipes": ["random"], "baseline": "disf"}, "baseline"),

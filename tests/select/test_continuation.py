@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 from tests.conftest import records
 
@@ -90,6 +91,25 @@ def test_columns_that_differ_are_filled_and_resume_is_exact(files, tmp_path):
     assert after.picks["extra"].to_list() == [None] * 8 + ["x"] * 5
     again = continue_selection(tmp_path / "a", str(new), budget=5, out=tmp_path / "b", workers=1, resume=True)
     assert again.picks.equals(after.picks)
+
+
+@pytest.mark.parametrize("fate", ["gone", "changed", "in memory"])
+def test_earlier_documents_that_cannot_be_read_again_cost_only_their_excerpts(files, tmp_path, fate):
+    old, new = files
+    rows = [json.loads(line) for line in old.read_text().splitlines()]
+    harmonia.select(rows if fate == "in memory" else str(old), budget=8, out=tmp_path / "a", settings=SETTINGS)
+    expected = continue_selection(tmp_path / "a", str(new), budget=5, out=tmp_path / "b").picks
+    if fate == "gone":
+        old.unlink()
+    if fate == "changed":  # as many rows, in another order: a row number now means another document
+        old.write_text("".join(json.dumps(r) + "\n" for r in rows[::-1]))
+    after = continue_selection(tmp_path / "a", str(new), budget=5, out=tmp_path / "c")
+    assert after.picks.equals(expected)
+    assert any("no excerpts of earlier documents" in warning for warning in after.summary["warnings"])
+    sample = pl.read_parquet(after.folder / "result/sample.parquet")
+    earlier = sample.filter(pl.col("id").is_in([r["id"] for r in rows]))
+    assert set(earlier["excerpt"]) == {""}
+    assert "" not in set(sample.filter(~pl.col("id").is_in(earlier["id"].to_list()))["excerpt"])
 
 
 def test_refusals(files, tmp_path):

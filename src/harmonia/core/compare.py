@@ -110,6 +110,22 @@ def _nulls(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def check_table(recipes: Sequence[str], seeds: Sequence[int], baseline: str | None) -> str:
+    """Return the baseline of a table; call it before costly preparation.
+
+    Raises:
+        InputError: no recipe or seed, a repeated recipe, or a baseline that is not among them.
+    """
+    if not recipes or not seeds:
+        raise InputError("compare needs at least one recipe and one seed")
+    if len(set(recipes)) < len(recipes):
+        raise InputError(f"compare: a recipe is named twice in {', '.join(recipes)}")
+    baseline = baseline or recipes[0]
+    if baseline not in recipes:
+        raise InputError(f"baseline {baseline!r} is not among the recipes{suggest(baseline, recipes)}")
+    return baseline
+
+
 def compare(
     measure: Measure,
     recipes: Sequence[str],
@@ -130,13 +146,7 @@ def compare(
     Raises:
         InputError: no recipe, a repeated one, or a baseline that is not among them.
     """
-    if not recipes or not seeds:
-        raise InputError("compare needs at least one recipe and one seed")
-    if len(set(recipes)) < len(recipes):
-        raise InputError(f"compare: a recipe is named twice in {', '.join(recipes)}")
-    baseline = baseline or recipes[0]
-    if baseline not in recipes:
-        raise InputError(f"baseline {baseline!r} is not among the recipes{suggest(baseline, recipes)}")
+    baseline = check_table(recipes, seeds, baseline)
     cells: dict[tuple[str, int], dict[str, Any]] = {}
     # seeds outside, recipes inside: an interrupted table still has whole, comparable rows of seeds
     for seed, recipe in track([(s, r) for s in seeds for r in recipes], "comparing"):

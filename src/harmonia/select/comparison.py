@@ -15,8 +15,8 @@ from typing import Any, Unpack
 import numpy as np
 
 from harmonia.core.citation import entries
+from harmonia.core.compare import check_table
 from harmonia.core.compare import compare as table
-from harmonia.core.errors import InputError
 from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.recipe import validate
@@ -76,14 +76,12 @@ def compare(
     Raises:
         InputError: unusable data, recipes or settings.
     """
-    if not recipes:
-        raise InputError("compare needs at least one recipe")
-    records = {record.name: record for record in map(BOOK.load, recipes)}
-    if len(records) < len(recipes):
-        raise InputError(f"compare: two recipes have one name; names are {', '.join(str(r) for r in recipes)}")
+    seeds = list(seeds)
+    loaded = [BOOK.load(recipe) for recipe in recipes]
+    baseline = check_table([record.name for record in loaded], seeds, baseline)
+    records = {record.name: record for record in loaded}
     examiner = validate(JudgeChoice, {"judge": judge}, "--judge").with_settings(settings)
     corpus = open_corpus(inputs, **reading)
-    seeds = list(seeds)
     references = list(dict.fromkeys(key for used in (*records.values(), examiner) for key in used.references()))
     request = {
         "inputs": corpus.fingerprint(),

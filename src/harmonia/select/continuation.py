@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harmonia.core.errors import InputError
+from harmonia.core.errors import HarmoniaError, InputError
 from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.measure import peak_memory_bytes, reset_peak_memory
@@ -28,7 +28,7 @@ from harmonia.select.budget import Budget
 from harmonia.select.context import Context
 from harmonia.select.engine import Inputs, check_unchanged, paths_of, with_features
 from harmonia.select.ingest import index
-from harmonia.select.pool import Pool
+from harmonia.select.pool import Pool, TextReader
 from harmonia.select.reopen import Finished, either_reader, joined
 from harmonia.select.result import SelectResult
 from harmonia.select.settings import Settings
@@ -106,7 +106,6 @@ def continue_selection(
                 added = replace(picks, rows=picks.rows - len(before.pool))
                 tables = output.pick_tables(corpus, new, added, asked.ids_only, first_rank=len(before.rows))
                 write_parquet(run.result / "picks.parquet", _tables(before, tables))
-            own = output.text_reader(corpus)
             output.summarise_run(
                 run,
                 corpus,
@@ -115,10 +114,23 @@ def continue_selection(
                 before.recipe,
                 asked,
                 peak_memory_bytes(),
-                reader=either_reader(before.read_texts, len(before.pool), own),
+                reader=either_reader(_earlier_texts(before, run), len(before.pool), output.text_reader(corpus)),
             )
             run.finish()
     return SelectResult(folder)
+
+
+def _earlier_texts(before: Finished, run: Run) -> TextReader:
+    """Return a reader of earlier texts for the report, which is no reason for a selection to fail."""
+
+    def read(rows: np.ndarray) -> list[str]:
+        try:
+            return before.read_texts(rows)
+        except HarmoniaError as error:
+            run.warn(f"the report shows no excerpts of earlier documents: {error}")
+            return [""] * len(rows)
+
+    return read
 
 
 def _solve(before: Finished, pool: Pool, budget: Budget, context: Context) -> Picks:

@@ -78,12 +78,15 @@ class Finished:
         """Open its documents again.
 
         Raises:
-            InputError: they were given in memory, or are gone.
+            InputError: they were given in memory, are gone, or are no longer those that were read.
         """
         paths = self.run.request["paths"]
         if paths is None:
             raise InputError(f"{self.run.folder}: its documents were given in memory and cannot be read again")
-        return Corpus.open(paths, Columns.from_record(self.run.request["columns"]), on_bad=self.run.request["on_bad"])
+        corpus = Corpus.open(paths, Columns.from_record(self.run.request["columns"]), on_bad=self.run.request["on_bad"])
+        if change := corpus.difference(self.run.request["inputs"]):
+            raise InputError(f"{self.run.folder}: its documents have changed since: {change}")
+        return corpus
 
     def read_texts(self, rows: np.ndarray) -> list[str]:
         """Return the texts of some rows of the pool, read again from the documents."""
