@@ -47,17 +47,22 @@ class Rows:
             if step != 1:
                 return self[np.arange(start, stop, step)]
             out = np.empty((max(stop - start, 0), self.shape[1]), self.dtype)
-            for s, shard in enumerate(self.shards):
-                low, high = max(start, int(self._starts[s])), min(stop, int(self._starts[s + 1]))
-                if low < high:
-                    out[low - start : high - start] = shard[low - self._starts[s] : high - self._starts[s]]
+            # only the shards that the slice meets: a pool may have very many
+            first = int(np.searchsorted(self._starts, start, side="right")) - 1
+            last = int(np.searchsorted(self._starts, stop, side="left"))
+            for s in range(first, last) if start < stop else ():
+                base = int(self._starts[s])
+                low, high = max(start, base), min(stop, int(self._starts[s + 1]))
+                out[low - start : high - start] = self.shards[s][low - base : high - base]
             return out
         rows = np.asarray(rows)
         out = np.empty((len(rows), self.shape[1]), self.dtype)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
-        for s in np.unique(owner):
-            here = owner == s
-            out[here] = self.shards[s][rows[here] - self._starts[s]]
+        order = np.argsort(owner, kind="stable")
+        met, counts = np.unique(owner, return_counts=True)
+        for s, stop, count in zip(met, np.cumsum(counts), counts, strict=True):
+            places = order[stop - count : stop]
+            out[places] = self.shards[s][rows[places] - self._starts[s]]
         return out
 
 
