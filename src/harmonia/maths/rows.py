@@ -25,16 +25,16 @@ class Matrix(Protocol):
 
 
 class Rows:
-    """Several (n_i, d) arrays end to end, as one (n, d) matrix; slices and index arrays return copies.
+    """Several (n_i, d) matrices end to end, as one (n, d) matrix; slices and index arrays return copies.
 
     >>> rows = Rows([np.zeros((2, 3), np.float16), np.ones((1, 3), np.float16)])
     >>> rows.shape, rows[np.array([2, 0])][:, 0].tolist()
     ((3, 3), [1.0, 0.0])
     """
 
-    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+    def __init__(self, shards: Sequence[Matrix]) -> None:
         self.shards = list(shards)
-        self._starts = np.cumsum([0, *(len(shard) for shard in self.shards)])
+        self._starts = np.cumsum([0, *(shard.shape[0] for shard in self.shards)])
         self.shape = (int(self._starts[-1]), self.shards[0].shape[1] if self.shards else 0)
         self.dtype = self.shards[0].dtype if self.shards else np.dtype(np.float32)
 

@@ -26,6 +26,7 @@ from harmonia.core.progress import bar
 from harmonia.core.run import Run
 from harmonia.core.seeds import mix, stable_hash
 from harmonia.data.documents import Batch, Corpus
+from harmonia.data.shards import Shard
 from harmonia.maths.rows import Rows
 from harmonia.select.features.base import Encoder, Features
 from harmonia.select.pool import Pool
@@ -195,9 +196,7 @@ def _listed(run: Run, features: Features, make: Callable[[], list[str]]) -> Rows
     if not listing.exists():
         write_json(listing, make())
     try:
-        return Rows(
-            [np.load(run.state / "features" / name, mmap_mode="r", allow_pickle=False) for name in read_json(listing)]
-        )
+        return Rows([Shard(run.state / "features" / name) for name in read_json(listing)])
     except (OSError, ValueError) as error:
         raise RunError(
             f"a feature shard of {run.folder} is missing or damaged ({error}); delete {listing} and go on with --resume"

@@ -13,7 +13,7 @@ from harmonia.core.errors import InputError
 from harmonia.core.run import Run
 from harmonia.core.seeds import stable_hash
 from harmonia.data.documents import Columns, Corpus
-from harmonia.maths.rows import Rows
+from harmonia.maths.rows import Matrix, Rows
 from harmonia.select.context import Context
 from harmonia.select.features.none import NoFeatures
 from harmonia.select.ingest import encoder_of, load_index, open_features, texts_of
@@ -160,6 +160,6 @@ def either_reader(first: TextReader, n: int, second: TextReader) -> TextReader:
     return read
 
 
-def _shards(features: object) -> list[np.ndarray]:
+def _shards(features: object) -> list[Matrix]:
     assert isinstance(features, Rows)
     return features.shards
