@@ -15,7 +15,6 @@ import numpy as np
 
 from harmonia.core.errors import RunError
 
-
 _FEW = 400
 """Maps open at a time where the system does not tell its limit."""
 _MANY = 1 << 16
