@@ -160,3 +160,10 @@ def test_a_custom_recipe_from_parts(documents):
         name="mine", features=harmonia.select.Hashing(dimension=32), objective=Decorrelation(), solver=Greedy(batch=20)
     )
     assert run(documents, recipe=recipe).recipe == recipe
+
+
+@pytest.mark.parametrize("change", [{"budget": 61}, {"floors": {"lwa": 0.1}}])
+def test_what_cannot_be_met_is_refused_before_anything_is_embedded(documents, tmp_path, change):
+    with pytest.raises(InputError):
+        run(documents, tmp_path / "r", **change)
+    assert not (tmp_path / "r").exists()

@@ -93,15 +93,14 @@ def continue_selection(
     with Run.start(folder, before.recipe, request, resume=resume) as run:
         if not run.finished:
             reset_peak_memory()
-            with run.phase("reading"):
-                new = index(corpus, run, 0)
-                # the encoder must be the one that made the earlier vectors
-                write_json(run.state / "sample.json", read_json(before.run.state / "sample.json"))
-            with run.phase("features"):
-                new = with_features(new, corpus, before.recipe.features, run, executor(engine, workers))
+            new = index(corpus, run, 0)
+            amount = asked.budget_for(new)
+            # the encoder must be the one that made the earlier vectors
+            write_json(run.state / "sample.json", read_json(before.run.state / "sample.json"))
+            new = with_features(new, corpus, before.recipe.features, run, executor(engine, workers))
             pool = joined(before.pool, new)
             with run.phase("selecting"):
-                picks = _solve(before, pool, asked.budget_for(new), asked.context(run))
+                picks = _solve(before, pool, amount, asked.context(run))
             with run.phase("writing"):
                 added = replace(picks, rows=picks.rows - len(before.pool))
                 tables = output.pick_tables(corpus, new, added, asked.ids_only, first_rank=len(before.rows))

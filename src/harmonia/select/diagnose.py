@@ -14,7 +14,8 @@ from harmonia.core.run import Run
 from harmonia.data.reading import Reading, open_corpus
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import measure
-from harmonia.select.engine import Inputs, check_unchanged, prepare
+from harmonia.select.engine import Inputs, check_unchanged, with_features
+from harmonia.select.ingest import index
 from harmonia.select.output import text_reader
 from harmonia.select.recipes import BOOK
 
@@ -53,7 +54,8 @@ def diagnose(
     }
     with Run.start(folder, recipe, request, resume=resume) as run:
         if not run.finished:
-            pool = prepare(corpus, recipe, run, executor(engine, workers))
+            pool = index(corpus, run, recipe.features.sample_size)
+            pool = with_features(pool, corpus, recipe.features, run, executor(engine, workers))
             with run.phase("measuring"):
                 record = measure(pool, Context(seed=seed, keep=run.keep, warn=run.warn), text_reader(corpus))
             write_json(run.result / "diagnosis.json", record)

@@ -101,9 +101,12 @@ def select(
     with Run.start(folder, record, request, resume=resume) as run:
         if not run.finished:
             reset_peak_memory()
-            pool = prepare(corpus, record, run, work)
+            pool = index(corpus, run, record.features.sample_size)
+            amount = asked.budget_for(pool)
+            amount.bounds(pool.source_names)  # what cannot be met is refused before anything is embedded
+            pool = with_features(pool, corpus, record.features, run, work)
             with run.phase("selecting"):
-                function, picks = choose(record, pool, asked.budget_for(pool), asked.context(run))
+                function, picks = choose(record, pool, amount, asked.context(run))
             with run.phase("writing"):
                 output.write(run, corpus, pool, picks, function.scores() if function.fitted else None, asked)
             output.summarise_run(run, corpus, pool, picks, record, asked, peak_memory_bytes())
@@ -127,21 +130,14 @@ def paths_of(inputs: Inputs) -> list[str] | None:
     return None if paths is None else [str(p) if "://" in str(p) else str(Path(p).absolute()) for p in paths]
 
 
-def prepare(corpus: Corpus, recipe: SelectRecipe, run: Run, work: Executor) -> Pool:
-    """Index and embed the corpus: everything of a selection that the seed does not touch."""
-    with run.phase("reading"):
-        pool = index(corpus, run, recipe.features.sample_size)
-    with run.phase("features"):
-        return with_features(pool, corpus, recipe.features, run, work)
-
-
 def with_features(pool: Pool, corpus: Corpus, features: Features, run: Run, work: Executor) -> Pool:
     """Return the pool with the vectors that ``features`` makes."""
-    if isinstance(features, NoFeatures):
-        return pool
-    if isinstance(features, Given):
-        return replace(pool, features=keep_given(corpus, features, run))
-    return replace(pool, features=embed(corpus, features, run, work), encoder=encoder_of(features, run))
+    with run.phase("features"):
+        if isinstance(features, NoFeatures):
+            return pool
+        if isinstance(features, Given):
+            return replace(pool, features=keep_given(corpus, features, run))
+        return replace(pool, features=embed(corpus, features, run, work), encoder=encoder_of(features, run))
 
 
 def choose(recipe: SelectRecipe, pool: Pool, budget: Budget, context: Context) -> tuple[Deferred, Picks]:

@@ -44,7 +44,8 @@ def index(corpus: Corpus, run: Run, sample_size: int) -> Pool:
     Raises:
         InputError: a bad row, duplicate ids, or no document at all.
     """
-    arrays = run.keep("index", lambda: _scan(corpus, run, sample_size))
+    with run.phase("reading"):
+        arrays = run.keep("index", lambda: _scan(corpus, run, sample_size))
     return load_index(run, lambda: texts_of(corpus), arrays)
 
 
