@@ -56,7 +56,7 @@ def check_recipe(recipe: Recipe, tiny_data: Any, *, interruptions: int = 4) -> N
         )
         _same(
             whole,
-            trial.run(recipe, trial.reordered(tiny_data), seed=0, out=folder / "reordered"),
+            trial.run(recipe, trial.reordered(tiny_data, folder / "other-order"), seed=0, out=folder / "reordered"),
             recipe,
             "the order of the input does not matter",
             tolerance=1e-5,
@@ -84,7 +84,7 @@ def check_recipe(recipe: Recipe, tiny_data: Any, *, interruptions: int = 4) -> N
                 f"at the limit {what}, equals {baseline.name}",
                 only=trial.identity,
             )
-        for what, data, word in trial.spoiled(tiny_data):
+        for what, data, word in trial.spoiled(tiny_data, folder / "spoiled"):
             refused = partial(trial.run, recipe, data, seed=0, out=folder / f"bad-{what}")
             _check_refused(refused, recipe, what, word)
 

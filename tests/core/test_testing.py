@@ -34,13 +34,13 @@ class Trial:
         write_text(out / "result", "whole")
         return {"rows": np.array(data if self.follows_order else sorted(data))}
 
-    def reordered(self, data):
+    def reordered(self, data, folder):
         return data[::-1]
 
     def limits(self, recipe):
         return iter(())
 
-    def spoiled(self, data):
+    def spoiled(self, data, folder):
         yield "negative", [*data, -1], "negative"
 
 

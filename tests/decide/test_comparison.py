@@ -178,7 +178,7 @@ def test_nan_of_one_seed_is_null_in_the_record(three):
         ({"seeds": [1, 1]}, "a seed is named twice in 1, 1"),
         ({"baseline": "mtd"}, "baseline 'mtd' is not among the recipes; did you mean 'mtdt'"),
         ({"names": ["mtdt", "mtdt"]}, "a recipe is named twice"),
-        ({"names": ["mtdt", "finetune"]}, "learns tasks in sequence: say in which order with --stream"),
+        ({"names": ["mtdt", "finetune"]}, "learns one task after another: say in which order with --stream"),
         ({"names": ["mtdt"], "unseen": "reach"}, "conditioning=task-id has nothing for a task that was not learned"),
         ({"names": ["mtdt", "famo"], "tasks": "north"}, "gradient=famo .* there is only one"),
         ({"tasks": "nroth"}, "did you mean 'north'"),

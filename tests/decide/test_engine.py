@@ -14,7 +14,7 @@ from harmonia.core.errors import InputError
 from harmonia.data.trajectories import Trajectories, TrajectoryWriter
 from harmonia.decide.arena import Arenas
 from harmonia.decide.engine import decide, named_tasks
-from harmonia.decide.policy import Policy
+from harmonia.decide.policy import Policy, load
 from harmonia.testing import Stopped
 from harmonia.worlds.gather import gather
 from harmonia.worlds.registry import find_world
@@ -161,6 +161,21 @@ def test_unseen_tasks_are_judged_and_never_trained_on(three, tiny, tmp_path):
         decide(three, tiny("harmodt"), unseen="reach", out=tmp_path / "h")
 
 
+def test_an_unseen_task_is_placed_by_its_gradient(three, tiny, tmp_path):
+    chosen = tiny("g-harmodt", "sharing.groups=2", "sharing.unseen=gradient", "sharing.router=oracle")
+    result = decide(three, chosen, unseen="reach", goals=2, out=tmp_path / "r")
+    assert list(result.summary["success"]["unseen"]["tasks"]) == ["reach"]
+    (group,) = result.policy.learner.met.values()
+    policy = load(tmp_path / "r")
+    member = next(name for name, found in zip(("east", "north"), policy.learner.labels, strict=True) if found == group)
+    seen = np.full(6, 0.2, np.float32)
+    targets, acted = dict.fromkeys(("reach", member), 3.0), {}
+    for task, target in targets.items():
+        policy.reset(task, target_return=target)
+        acted[task] = policy.act(seen)
+    assert np.array_equal(acted["reach"], acted[member])
+
+
 def test_groups_are_judged_with_and_without_the_task(trained):
     result = trained("g-harmodt")
     assert result.outcomes["mode"].unique(maintain_order=True).to_list() == ["given", "unknown"]
@@ -243,7 +258,7 @@ def test_resuming_another_request_is_refused_and_a_finished_run_is_read(three, t
 
 def test_tasks_by_name_by_set_and_in_order(points, three):
     data = Trajectories.open(points)
-    ask = {"tasks": None, "stream": None, "ordered": False}
+    ask = {"tasks": None, "stream": None}
     assert named_tasks(data, **ask) == ("east", "north", "south", "west")
     assert named_tasks(data, **{**ask, "tasks": "west, north"}) == ("north", "west")
     assert named_tasks(data, **{**ask, "tasks": ["conflict4"]}) == ("east", "north", "south", "west")
@@ -269,7 +284,7 @@ def test_a_task_may_be_named_like_a_set_or_with_a_colon(three, tmp_path):
             task = replace(source.task(source.episodes["task"][row]), name=("opposites", "kit:chen")[row % 2])
             writer.add(task, source.episode(row))
     data = Trajectories.open(tmp_path / "d")
-    assert named_tasks(data, "opposites,kit:chen", None, ordered=False) == ("kit:chen", "opposites")
+    assert named_tasks(data, "opposites,kit:chen", None) == ("kit:chen", "opposites")
 
 
 def test_a_recipe_that_trains_jointly_learns_a_stream_at_once(three, tiny, tmp_path):

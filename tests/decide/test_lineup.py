@@ -62,7 +62,7 @@ def test_no_episode_leaks_between_training_validation_and_prompts(data, tiny, se
     assert shown(data, checked) == uses["validation"]
     for prompts in (*(windows.prompt for windows in drawn), checked.prompt, acting):
         assert shown(data, prompts) <= uses["prompt"]
-    assert acting.valid.shape == (3, recipe.conditioning.prompt_best, recipe.conditioning.prompt_steps)
+    assert acting.valid.shape == (3, recipe.conditioning.best, recipe.conditioning.steps)
 
 
 def test_recipes_of_one_seed_share_their_episodes(data, tiny):

@@ -40,7 +40,7 @@ KINDS = [
 @pytest.mark.parametrize("name", KINDS)
 def test_a_loaded_policy_plays_the_episodes_that_were_judged(trained, tiny, name):
     """One observation at a time from the file gives what a batch of episodes gave during the run."""
-    one_prompt = ("conditioning.best=1",) if tiny(name).conditioning.prompt_steps else ()
+    one_prompt = ("conditioning.best=1",) if tiny(name).conditioning.prompting else ()
     result = trained(name, *one_prompt)
     policy = load(result.folder)
     world = find_world("points")

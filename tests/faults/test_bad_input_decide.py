@@ -341,13 +341,10 @@ def test_a_recipe_file_for_another_stage_is_refused(capsys, data, tmp_path):
 # -- a policy in use ----------------------------------------------------------------------------------------------
 
 
-def test_a_new_task_is_placed_by_its_prompt_alone(capsys, data, tmp_path):
+def test_a_policy_with_an_oracle_must_be_told_the_task(capsys, data, tmp_path):
     from harmonia.core.errors import InputError
     from harmonia.decide import load
 
-    decided(capsys, data, tmp_path / "r", "--recipe", "g-harmodt")
-    with pytest.raises(InputError, match="a task that was never seen needs a prompt"):
-        load(tmp_path / "r").learner.group_of(None)
     decided(capsys, data, tmp_path / "o", "--recipe", "g-harmodt", "--set", "sharing.router=oracle")
     with pytest.raises(InputError, match="name the task to act in"):
         load(tmp_path / "o").reset()

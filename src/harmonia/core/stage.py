@@ -23,16 +23,16 @@ class Trial(Protocol):
         """Run the recipe on the data and return its result as arrays to compare."""
         ...
 
-    def reordered(self, data: Any) -> Any:
-        """Return the same data in another order, for which the result must be the same."""
+    def reordered(self, data: Any, folder: Path) -> Any:
+        """Return the same data in another order, for which the result must be the same; files go into the folder."""
         ...
 
     def limits(self, recipe: Recipe) -> Iterator[tuple[str, Recipe, Recipe]]:
         """Yield (name, the recipe at a limit of its settings, the simpler recipe that it must then equal)."""
         ...
 
-    def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
-        """Yield (name, unusable data, a word that the error must contain)."""
+    def spoiled(self, data: Any, folder: Path) -> Iterator[tuple[str, Any, str]]:
+        """Yield (name, unusable data, a word that the error must contain); files go into the folder."""
         ...
 
 

@@ -19,14 +19,14 @@ import numpy as np
 from harmonia.core.citation import entries
 from harmonia.core.compare import Cell, check_table
 from harmonia.core.compare import compare as table
-from harmonia.core.errors import InputError, require
+from harmonia.core.errors import require
 from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
 from harmonia.core.progress import track
 from harmonia.core.recipe import Recipe
 from harmonia.core.run import Run
 from harmonia.data.trajectories import Trajectories
-from harmonia.decide.engine import decide, load_recipe, named_tasks
+from harmonia.decide.engine import decide, load_recipe, named_tasks, need_order
 from harmonia.decide.lineup import Lineup
 from harmonia.decide.recipe import DecideRecipe
 from harmonia.decide.references import REFERENCES
@@ -106,13 +106,12 @@ def compare(
     records = {record.name: record for record in loaded}
     trajectories = Trajectories.open(data)
     names = {}
-    strangers = () if unseen is None else named_tasks(trajectories, unseen, None, ordered=False)
+    need_order(loaded, stream)
+    strangers = () if unseen is None else named_tasks(trajectories, unseen, None)
     for name, record in records.items():
-        found = named_tasks(trajectories, tasks, stream, ordered=record.stream.sequential)
+        found = named_tasks(trajectories, tasks, stream)
         names[name] = tuple(task for task in found if task not in strangers) if tasks is stream is None else found
         record.check(len(names[name]), unseen=bool(strangers))
-    if stream is None and any(record.stream.sequential for record in loaded):
-        raise InputError("a recipe of the comparison learns tasks in sequence: say in which order with --stream")
     references = list(dict.fromkeys(key for record in loaded for key in record.references()))
     cited = entries(references, REFERENCES)
     shared = {
@@ -121,7 +120,7 @@ def compare(
         "quality": None if quality is None else sorted(quality),
         "unseen": list(strangers) or None,
         # all recipes train and validate on the same episodes, whether they take prompts or not
-        "hold_prompts": any(record.conditioning.prompt_steps for record in loaded),
+        "hold_prompts": any(record.conditioning.prompting for record in loaded),
     }
     request = {
         "data": str(Path(data).absolute()),
@@ -191,6 +190,7 @@ BETTER = {
     "backward_transfer": "higher",
     "zero_shot_transfer": "higher",
     "forward_transfer": "higher",
+    "libero_forward_transfer": "higher",
 }
 """Direction of each metric, by the word before the slash."""
 
@@ -244,6 +244,8 @@ def _cell(summaries: dict[tuple[str, int], dict[str, Any]], name: str, seed: int
         for key in ("forgetting", "backward_transfer", "zero_shot_transfer"):
             value = stream[key] if stream else None
             metrics[key] = float("nan") if value is None else value
+        if any(s["stream"] and s["stream"]["curves"] for s in summaries.values()):
+            metrics["libero_forward_transfer"] = stream["libero_forward_transfer"] if stream else float("nan")
         reference = summaries.get((REFERENCE, seed))
         if reference and reference["stream"] and reference["stream"]["area_under_curve"]:
             of = stream["area_under_curve"] if stream else {}

@@ -66,7 +66,7 @@ def diagnose(
     shorter = record.training.model_copy(update={"steps": max(1, record.training.steps // 3)})
     record = record.model_copy(update={"training": shorter}).with_settings(settings)
     trajectories = places[0] if isinstance(places[0], Trajectories) else Trajectories.open(places[0])
-    names = named_tasks(trajectories, tasks, None, ordered=False)
+    names = named_tasks(trajectories, tasks, None)
     if len(names) < 2:
         raise InputError(f"{trajectories.folder}: a diagnosis compares tasks, and there is only {names[0]}")
     record.check(len(names))

@@ -81,8 +81,9 @@ def decide(
             raise InputError(f"--{option} {value}: a number of at least 0 is needed")
     record = load_recipe(recipe, preset, settings)
     trajectories = data if isinstance(data, Trajectories) else Trajectories.open(data)
-    names = named_tasks(trajectories, tasks, stream, ordered=record.stream.sequential)
-    strangers = () if unseen is None else named_tasks(trajectories, unseen, None, ordered=False)
+    need_order([record], stream)
+    names = named_tasks(trajectories, tasks, stream)
+    strangers = () if unseen is None else named_tasks(trajectories, unseen, None)
     if tasks is None and stream is None:
         names = tuple(name for name in names if name not in strangers)
     record.check(len(names), unseen=bool(strangers))
@@ -91,7 +92,7 @@ def decide(
         "data": str(Path(trajectories.folder).absolute()),
         "fingerprint": trajectories.fingerprint(),
         "tasks": list(names),
-        "in_sequence": stream is not None or record.stream.sequential,
+        "in_sequence": stream is not None,
         "seed": seed,
         "goals": goals,
         "horizon": horizon,
@@ -130,8 +131,22 @@ def load_recipe(recipe: str | Path | DecideRecipe, preset: str | None, settings:
     return (resized(record, size) if size else record).with_settings(settings)
 
 
+def need_order(records: Iterable[DecideRecipe], stream: str | Sequence[str] | None) -> None:
+    """Refuse a recipe that learns one task after another where nobody said in which order.
+
+    Raises:
+        InputError: names the recipe.
+    """
+    for record in records:
+        if record.stream.sequential and stream is None:
+            raise InputError(
+                f"recipe {record.name} learns one task after another: say in which order with --stream, "
+                "a set or tasks separated by commas"
+            )
+
+
 def named_tasks(
-    data: Trajectories, tasks: str | Sequence[str] | None, stream: str | Sequence[str] | None, *, ordered: bool
+    data: Trajectories, tasks: str | Sequence[str] | None, stream: str | Sequence[str] | None
 ) -> tuple[str, ...]:
     """Return the names of the tasks to learn, in order; tasks that are learned together come in the order of names.
 
@@ -146,7 +161,7 @@ def named_tasks(
     else:
         words = [word.strip() for word in wanted.split(",")] if isinstance(wanted, str) else list(wanted)
         names = [name for word in words for name in _meant(data, word)]
-    if stream is None and not ordered:
+    if stream is None:
         if len(set(names)) < len(names):
             raise InputError("--tasks names a task twice; a task can come again in a --stream only")
         names.sort()

@@ -46,17 +46,19 @@ class Surroundings:
 
     Attributes:
         draw: (tasks, batch, purpose, number) -> fresh windows of these tasks as tensors; the same arguments give the
-            same windows.
+            same windows; a purpose that begins with ``validation`` draws from held-out episodes.
         trial: (task, act) -> share of episodes that succeed when the environment of this task is played with
             ``act(windows) -> actions``; None where there is no environment.
         log: (event, facts) -> one line in the run's log.
         warn: tells the user.
+        held_out: whether there are episodes to validate on.
     """
 
     draw: Callable[[Sequence[int], int, str, int], Windows]
     trial: Callable[[int, Callable[[Windows], Tensor]], float] | None = None
     log: Callable[..., None] = field(default=lambda event, **facts: None)
     warn: Callable[[str], None] = field(default=lambda message: None)
+    held_out: bool = True
 
 
 class Learner:
@@ -144,6 +146,13 @@ class Learner:
             InputError: this way of sharing needs the task.
         """
         raise InputError("this policy must be told its task; sharing=group-masks finds it out by itself")
+
+    def meet(self, task: int, around: Surroundings) -> None:
+        """Look at a few windows of a task that was not learned; by default nothing is taken from them."""
+
+    def act_unseen(self, tasks: Sequence[int], episodes: int) -> Callable[[Sequence[int], Windows], Tensor]:
+        """Return a policy for tasks that were not learned: by default itself, told what the recipe tells."""
+        return self.act
 
     # -- constraints --------------------------------------------------------------------------------------------
 

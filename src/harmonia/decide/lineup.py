@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,7 @@ class Lineup:
             raise InputError("no task to learn; name some with --tasks or --stream")
         if both := sorted(set(names) & set(unseen)):
             raise InputError(f"task {both[0]} is to be learned and to be unseen: name it once")
-        training, prompt_steps, context = recipe.training, recipe.conditioning.prompt_steps, recipe.backbone.context
+        training, prompting, context = recipe.training, recipe.conditioning.prompting, recipe.backbone.context
         everything = [*names, *unseen]
         labels = unique_labels(everything)
         records = tuple(data.task(name) for name in everything)
@@ -95,14 +95,14 @@ class Lineup:
                 data,
                 name,
                 split_episodes(
-                    data, name, validation=training.validation, prompts=hold_prompts or bool(prompt_steps), seed=seed
+                    data, name, validation=training.validation, prompts=hold_prompts or prompting is not None, seed=seed
                 ),
                 quality,
             )
             for name in everything
         )
         for record, split in zip(records, splits, strict=True):
-            _check_lengths(data, record, split, context, prompt_steps)
+            _check_lengths(data, record, split, context, prompting.steps if prompting else 0)
         learned = splits[: len(names)]
         if recipe.backbone.reads_returns and not any(data.returns[split.train].any() for split in learned):
             raise InputError(
@@ -113,15 +113,10 @@ class Lineup:
             each = [pooled_statistics(data, [split.train for split in learned])] * len(everything)
         else:
             each = [statistics(data, split.train) for split in splits]
-        prompts = Prompts(
-            episodes=[split.prompt for split in splits],
-            steps=prompt_steps,
-            place=recipe.conditioning.prompt_place,
-            best=recipe.conditioning.prompt_best,
-        )
+        prompts = prompting and Prompts([split.prompt for split in splits], **asdict(prompting))
 
         def sampler(rows: list[np.ndarray]) -> WindowSampler:
-            return WindowSampler(data, rows, labels, context, seed, prompts if prompt_steps else None)
+            return WindowSampler(data, rows, labels, context, seed, prompts)
 
         # where returns lie below zero the best of them is near zero, and no scale
         typical = (float(np.median(np.abs(data.returns[split.train]))) for split in learned)
@@ -144,9 +139,8 @@ class Lineup:
 
     def prompts_to_act(self, recipe: DecideRecipe) -> Windows | None:
         """Return the prompts with which the policy acts, (n, best, P0, ...); None where it takes none."""
-        if not recipe.conditioning.prompt_steps:
-            return None
-        return self.sampler.draw(range(len(self.labels)), recipe.conditioning.prompt_best, 0, "act").prompt
+        prompting = recipe.conditioning.prompting
+        return prompting and self.sampler.draw(range(len(self.labels)), prompting.best, 0, "act").prompt
 
     def doubts(self, recipe: DecideRecipe) -> list[str]:
         """Return what a careful reader of the data would point out, one sentence each."""

@@ -17,6 +17,7 @@ from harmonia.maths.continual_metrics import (
     backward_transfer,
     forgetting,
     forgetting_curve,
+    libero_forward_transfer,
     zero_shot_transfer,
 )
 from harmonia.maths.success_intervals import bootstrap, wilson
@@ -33,12 +34,12 @@ VALIDATION = 256
 def write(work: Work, *, videos: int) -> None:
     """Write everything that the user came for."""
     run = work.run
-    work.policy.save(run.result / "policy")
     with run.phase("judging"):
         if not work.recipe.sharing.needs_task:
             work.judge_unknown()
         if len(work.lineup.labels) > work.lineup.learned:
             work.judge_unseen()
+    work.policy.save(run.result / "policy")
     films = film(work, videos)
     outcomes = table(work.outcomes)
     with atomic(run.result / "outcomes.parquet") as temporary:
@@ -156,6 +157,11 @@ def stream_of(work: Work) -> dict[str, Any]:
             )
             for label, curve in curves.items()
         }
+        if curves
+        else None,
+        "libero_forward_transfer": libero_forward_transfer(
+            np.array([[point["success"] for point in curve] for curve in curves.values()])
+        )
         if curves
         else None,
     }

@@ -103,7 +103,7 @@ class Policy:
             observation=frame.observation_size,
             action=frame.action_size,
             condition=0 if condition is None else condition.shape[1],
-            prompt=recipe.conditioning.prompt_steps,
+            prompt=prompting.steps if (prompting := recipe.conditioning.prompting) else 0,
             horizon=frame.horizon,
         )
         with torch.random.fork_rng(devices=[]):
@@ -212,8 +212,7 @@ class Policy:
 
     def unseen(self, rows: Sequence[int], episodes: int, targets: Sequence[float] | None = None) -> Actor:
         """Return what plays tasks that were not learned, told what the recipe tells: a prompt, a text, or nothing."""
-        finds = not self.recipe.sharing.needs_task
-        return self.actor(rows, episodes, self.learner.act_unknown(episodes) if finds else None, targets=targets)
+        return self.actor(rows, episodes, self.learner.act_unseen(rows, episodes), targets=targets)
 
     def index(self, task: str | None) -> int:
         """Return the place of a task's policy; a task that came again in the stream is ``"push-v3@2"``."""

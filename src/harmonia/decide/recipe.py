@@ -66,7 +66,7 @@ class DecideRecipe(Recipe):
                 raise InputError(f"{name} combines the gradients of several tasks, and there is only one")
             if self.training.batching != "joint":
                 raise InputError(f"{name} needs all tasks in one step: --set training.batching=joint")
-        if self.conditioning.prompt_steps and not self.backbone.takes_prompt:
+        if self.conditioning.prompting and not self.backbone.takes_prompt:
             raise InputError(f"backbone={self.backbone.kind_name()} takes no prompt: --set conditioning=task-id")
         if unseen:
             closed = next((part for part in (sharing, self.conditioning) if not part.open_to_unseen), None)

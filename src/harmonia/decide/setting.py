@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from harmonia.data.trajectories.windows import Windows
+    from harmonia.models.adapted import Adapted, AdaptedNetwork
     from harmonia.models.flat import FlatNetwork
 
 
@@ -69,16 +70,26 @@ class Setting:
         rows = list(tasks)
         return (observations - self.mean[rows, None, None]) * self.inverse[rows, None, None]
 
-    def predict(self, weights: Tensor, tasks: Sequence[int], windows: Windows, *, features: bool = False) -> Tensor:
+    def predict(
+        self,
+        weights: Tensor | Adapted,
+        tasks: Sequence[int],
+        windows: Windows,
+        *,
+        features: bool = False,
+        adapted: AdaptedNetwork | None = None,
+    ) -> Tensor:
         """Run the network on raw windows.
 
         Args:
-            weights: (P,) or (N, P).
+            weights: (P,) or (N, P); with ``adapted``, an ``Adapted``.
             tasks: index of the task of each row of the windows; decides normalisation and condition.
             windows: (N, B, K, ...) tensors.
             features: return the features that the head would read, (N, B, K, d), instead of actions, (N, B, K, A).
+            adapted: the network with low-rank changes, to run instead of the plain one.
         """
-        return self.network(
+        network: Any = adapted or self.network
+        found: Tensor = network(
             weights,
             self.normalised(tasks, windows.observations),
             windows.actions,
@@ -89,6 +100,7 @@ class Setting:
             prompt=None if windows.prompt is None else self._prompt(tasks, windows.prompt),
             features=features,
         )
+        return found
 
     def _prompt(self, tasks: Sequence[int], prompt: Windows) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,10 +62,9 @@ class DecideTrial:
             done += [policy.act(observation, 0.1) for observation in shown]
         return np.concatenate(done)
 
-    def reordered(self, data: Any) -> Any:
+    def reordered(self, data: Any, folder: Path) -> Path:
         """Return a copy of the data set whose tasks and episodes come in another order."""
         source = Trajectories.open(data)
-        folder = Path(tempfile.mkdtemp(prefix="harmonia-reordered-")) / "data"
         random = np.random.default_rng(0)
         with TrajectoryWriter(folder, source.observation_size, source.action_size) as writer:
             for row in random.permutation(len(source.episodes)):
@@ -83,9 +81,8 @@ class DecideTrial:
             plain = recipe.with_settings(["stream=finetune"]).model_copy(update={"name": "finetune"})
             yield "no-penalty", recipe.with_settings(["stream.lam=0"]), plain
 
-    def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
+    def spoiled(self, data: Any, folder: Path) -> Iterator[tuple[str, Any, str]]:
         source = Trajectories.open(data)
-        folder = Path(tempfile.mkdtemp(prefix="harmonia-spoiled-"))
         yield "nothing", folder / "missing", "missing"
 
         def written(name: str, change: Any) -> Path:

@@ -79,6 +79,7 @@ class Work:
             trial=self._trial if self.arena is not None else None,
             log=self.run.log,
             warn=self.run.warn,
+            held_out=lineup.validation is not None,
         )
 
     @property
@@ -134,10 +135,13 @@ class Work:
         self._judged("unknown", play)
 
     def judge_unseen(self) -> None:
-        """Play the tasks that were not learned."""
+        """Show the policy a few windows of the tasks that were not learned, and play them."""
+        rows = list(range(self.lineup.learned, len(self.lineup.labels)))
+        for row in rows:
+            self.policy.learner.meet(row, self.around)
         if self.arena is None:
             return
-        arena, rows = self.arena, list(range(self.lineup.learned, len(self.lineup.labels)))
+        arena = self.arena
 
         def play() -> list[dict[str, Any]]:
             actor = self.policy.unseen(rows, len(arena.goals))

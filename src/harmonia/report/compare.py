@@ -39,6 +39,7 @@ WORDS = {
     "success_unseen": "success in tasks that were not learned",
     "validation_error": "error on held-out episodes",
     "forward_transfer": "forward transfer (Continual World)",
+    "libero_forward_transfer": "forward transfer (LIBERO)",
 }
 """First words of metrics that are spelled otherwise than they read."""
 HELD = ("source", "task")

@@ -35,7 +35,7 @@ class SelectTrial:
         picks = result.picks
         return {name: picks[name].to_numpy() for name in picks.columns if name != "text"}
 
-    def reordered(self, data: Any) -> Any:
+    def reordered(self, data: Any, folder: Path) -> Any:
         return [data[i] for i in np.random.default_rng(0).permutation(len(data))]
 
     def limits(self, recipe: Recipe) -> Iterator[tuple[str, Recipe, Recipe]]:
@@ -57,7 +57,7 @@ class SelectTrial:
             alone = recipe.model_copy(update={"objective": first, "solver": TopN()})
             yield "first-term-alone", recipe.with_settings(["objective.terms.1.weight=0"]), alone
 
-    def spoiled(self, data: Any) -> Iterator[tuple[str, Any, str]]:
+    def spoiled(self, data: Any, folder: Path) -> Iterator[tuple[str, Any, str]]:
         yield "nothing", [], "document"
         yield "text-missing", [*data[:-1], {**data[-1], "text": None}], "text"
         yield (

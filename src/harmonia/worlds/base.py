@@ -84,6 +84,10 @@ class World(Protocol):
         """Return every task by name."""
         ...
 
+    def nearest(self, name: str) -> str:
+        """Return the end of a message about a name that is neither a task nor a set: the nearest known, or nothing."""
+        ...
+
     def make(self, task: str, *, render: bool = False) -> TaskEnv:
         """Return the environment of a task.
 

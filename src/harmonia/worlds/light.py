@@ -118,6 +118,42 @@ class LightTask:
         """Do nothing: a light environment holds nothing."""
 
 
+class LightWorld:
+    """A world of light environments; a subclass says which tasks there are and how one is made."""
+
+    name: str
+    observation_size: int
+    action_size: int
+    horizon: int
+    goals = GOALS
+    training_goals = 40
+    texts: Mapping[str, str]
+    """Name of each task -> what it asks for."""
+    sets: Mapping[str, tuple[str, ...]]
+
+    def env(self, task: str) -> GoalEnv:
+        """Return the environment of a known task."""
+        raise NotImplementedError
+
+    def tasks(self) -> dict[str, WorldTask]:
+        """Return every task by name."""
+        return {name: WorldTask(name, text, self.name) for name, text in self.texts.items()}
+
+    def nearest(self, name: str) -> str:
+        """Return the hint for a name that is not known."""
+        return suggest(name, [*self.texts, *self.sets])
+
+    def make(self, task: str, *, render: bool = False) -> LightTask:
+        """Return the environment of a task; it can always be drawn.
+
+        Raises:
+            InputError: the world has no such task; the nearest is suggested.
+        """
+        if task not in self.texts:
+            raise InputError(f"{self.name} has no task {task!r}{self.nearest(task)}")
+        return LightTask(self.env(task))
+
+
 def numbered(goal: int, goals: int = GOALS) -> int:
     """Return the number of a goal.
 
@@ -127,14 +163,3 @@ def numbered(goal: int, goals: int = GOALS) -> int:
     if not 0 <= goal < goals:
         raise InputError(f"goal {goal}: goals are numbered 0 to {goals - 1}")
     return int(goal)
-
-
-def known(world: str, task: str, tasks: Mapping[str, WorldTask]) -> str:
-    """Return the name of a task.
-
-    Raises:
-        InputError: the world has no such task; the nearest is suggested.
-    """
-    if task not in tasks:
-        raise InputError(f"{world} has no task {task!r}{suggest(task, tasks)}")
-    return task

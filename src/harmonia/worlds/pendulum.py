@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harmonia.core.seeds import generator
-from harmonia.worlds.base import WorldTask
-from harmonia.worlds.light import GOALS, PIXELS, GoalEnv, LightTask, known
+from harmonia.worlds.light import PIXELS, GoalEnv, LightWorld
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -107,15 +106,14 @@ def _turn(angle: float) -> float:
     return (angle + math.pi) % (2 * math.pi) - math.pi
 
 
-class Pendulum:
+class Pendulum(LightWorld):
     """The world ``pendulum``: 6 tasks of holding a pendulum; a goal is how it hangs at the start."""
 
     name = "pendulum"
     observation_size = 3
     action_size = 1
     horizon = 150
-    goals = GOALS
-    training_goals = 40
+    texts: Mapping[str, str] = {name: task.text for name, task in _TASKS.items()}
     sets: Mapping[str, tuple[str, ...]] = {
         "all": tuple(_TASKS),
         "angles3": ("upright", "lean-left", "lean-right"),
@@ -123,10 +121,6 @@ class Pendulum:
         "stream3": ("upright", "upright-reversed", "lean-left"),
     }
 
-    def tasks(self) -> dict[str, WorldTask]:
-        """Return every task by name."""
-        return {name: WorldTask(name, task.text, self.name) for name, task in _TASKS.items()}
-
-    def make(self, task: str, *, render: bool = False) -> LightTask:
-        """Return the environment of a task; it can always be drawn."""
-        return LightTask(HoldEnv(known(self.name, task, self.tasks())))
+    def env(self, task: str) -> GoalEnv:
+        """Return the environment of a known task."""
+        return HoldEnv(task)

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harmonia.core.seeds import generator
-from harmonia.worlds.base import WorldTask
-from harmonia.worlds.light import GOALS, PIXELS, GoalEnv, LightTask, known
+from harmonia.worlds.light import PIXELS, GoalEnv, LightWorld
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -112,15 +111,14 @@ _STREAM3 = ("north", "east", "reach")
 _STREAM5 = ("north", "reach", "east", "reach-reversed", "south")
 
 
-class Points:
+class Points(LightWorld):
     """The world ``points``: 14 tasks of a point with momentum; a goal is where it starts and, if shown, its target."""
 
     name = "points"
     observation_size = 6
     action_size = 2
     horizon = 30
-    goals = GOALS
-    training_goals = 40
+    texts: Mapping[str, str] = {name: task.text for name, task in _TASKS.items()}
     sets: Mapping[str, tuple[str, ...]] = {
         "all": tuple(_TASKS),
         "opposites": ("reach", "reach-reversed"),
@@ -133,10 +131,6 @@ class Points:
         "stream5-repeat": 2 * _STREAM5,
     }
 
-    def tasks(self) -> dict[str, WorldTask]:
-        """Return every task by name."""
-        return {name: WorldTask(name, task.text, self.name) for name, task in _TASKS.items()}
-
-    def make(self, task: str, *, render: bool = False) -> LightTask:
-        """Return the environment of a task; it can always be drawn."""
-        return LightTask(PointEnv(known(self.name, task, self.tasks())))
+    def env(self, task: str) -> GoalEnv:
+        """Return the environment of a known task."""
+        return PointEnv(task)

@@ -70,6 +70,5 @@ def find_tasks(world: World, names: Iterable[str]) -> tuple[str, ...]:
         elif name in tasks:
             found.append(name)
         else:
-            nearest = getattr(world, "nearest", lambda word: suggest(word, [*tasks, *world.sets]))
-            raise InputError(f"{world.name} has no task or set {name!r}{nearest(name)}")
+            raise InputError(f"{world.name} has no task or set {name!r}{world.nearest(name)}")
     return tuple(found)

@@ -5,6 +5,7 @@ import pytest
 
 from harmonia.core.errors import InputError
 from harmonia.decide.conditioning import NoConditioning, Prompt, TaskId, Text
+from harmonia.decide.conditioning.base import Prompting
 from harmonia.decide.text import Given
 
 NAMES = ("push", "reach", "drawer-open")
@@ -13,7 +14,7 @@ TEXTS = ("Push the puck to the goal.", "Reach a goal position.", "Open a drawer.
 
 def test_none_tells_nothing():
     part = NoConditioning()
-    assert part.vectors(NAMES, TEXTS) is None and part.prompt_steps == 0
+    assert part.vectors(NAMES, TEXTS) is None and part.prompting is None
 
 
 def test_one_hot():
@@ -35,9 +36,9 @@ def test_learned_embeddings_start_with_variance_one():
 
 def test_prompt_says_where_prompts_come_from():
     part = Prompt(steps=7, best=3, place="tail")
-    assert (part.prompt_steps, part.prompt_best, part.prompt_place) == (7, 3, "tail")
+    assert part.prompting == Prompting(7, "tail", 3)
     assert part.vectors(NAMES, TEXTS) is None
-    assert (Prompt().prompt_steps, Prompt().prompt_best, Prompt().prompt_place) == (5, 5, "uniform")
+    assert Prompt().prompting == Prompting(5, "uniform", 5)
 
 
 def test_text_is_what_its_encoder_says():

@@ -153,7 +153,8 @@ def test_one_grouped_pass_equals_separate_forwards(stream, part, update_qk):
             features.append(toy.setting.predict(weights, [module.task], windows, features=True)[0])
         else:
             weights = Adapted(learner.trunk, None, module.factors)
-            features.append(learner.adapted.predict(weights, [module.task], windows, features=True)[0])
+            found = toy.setting.predict(weights, [module.task], windows, features=True, adapted=learner.adapted)
+            features.append(found[0])
     alpha = learner._alpha(qk)
     z = sum(a * f for a, f in zip(alpha, features, strict=True))
     expected = learner._head(head, z[None], learner.own_features(own, 4, windows))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from harmonia.decide.learner import Phase
 from harmonia.decide.sharing.group_masks import GroupMasks
 from harmonia.decide.sharing.grouping import ConflictKMeans, GivenGroups, RandomGroups
 from harmonia.decide.sharing.masked import Fixed, Harmony
-from harmonia.decide.sharing.routing import Router
+from harmonia.decide.sharing.routing import Router, Unknown
 from harmonia.decide.sharing.task_masks import TaskMasks
 
 SMALL = Harmony(interval=None, swaps=0.02)
@@ -163,17 +165,34 @@ def test_a_filter_that_forgets_everything_is_the_gate(trained):
         assert (routers[0].route(windows) == routers[1].route(windows)).all()
 
 
-def test_the_filter_starts_from_a_prompt_and_an_unseen_task_is_placed(trained):
+def test_the_filter_starts_from_a_prompt(trained):
     made, _ = trained
     prompt = draw_windows("lift", 8, "prompt", 0).tensors()
     router = Router(made)
     router.start(8, prompt)
     np.testing.assert_allclose(router._filter.posterior, made.believed(prompt)[0])
-    assert (made.group_of(prompt) == FAMILY["lift"]).mean() > 0.7
-    around = surroundings(made.setting)
+
+
+def test_an_unseen_task_joins_the_group_whose_conflicts_are_nearest():
+    made = learner(groups=2, warm=0.3, gate_steps=0.4, unseen="gradient")
+    train(made, 300, surroundings(made.setting))
+    # tasks beyond those learned: more of each family
+    places = range(len(NAMES), 2 * len(NAMES))
+    around = surroundings(replace(made.setting, names=[*NAMES, *NAMES]))
     before = made.vector.clone()
-    assert [made.place(draw_windows(name, 64, "new", 0).tensors(), around) for name in NAMES] == TRUTH
+    doubled = {"mean": made.setting.mean.repeat(2, 1), "inverse": made.setting.inverse.repeat(2, 1)}
+    made.setting = replace(made.setting, **doubled)
+    windows = around.draw(places, 4, "x", 0)
+    asked = made.act_unseen(places, 4)
+    for place in places:
+        made.meet(place, around)
+    assert [made.met[place] for place in places] == TRUTH
     assert torch.equal(made.vector, before) and made.stage == "done"
+    assert isinstance(asked, Unknown) and made.act_unseen(places, 4) == made.act
+    assert torch.equal(made.act(places, windows), made.act(range(len(NAMES)), windows))
+    other = learner(groups=2, unseen="gradient")
+    other.restore(made.state())
+    assert other.met == made.met
 
 
 def test_a_stored_state_is_the_same_policy_and_gate(trained):
@@ -259,12 +278,10 @@ def test_bad_input_is_named(trained):
         learner(cluster=GivenGroups(groups=FAMILY), warm=0).enter(Phase("gate", (0, 1), 5), around)
     with pytest.raises(InputError, match="router=oracle must be told the task"):
         learner(groups=2, router="oracle").act_unknown(1)
-    with pytest.raises(InputError, match="never seen needs a prompt"):
-        made.group_of(None)
     with pytest.raises(InputError, match="has no gate"):
         learner(cluster=GivenGroups(groups=FAMILY), warm=0).believed(around.draw((0,), 2, "x", 0))
-    with pytest.raises(InputError, match="not grouped by gradients"):
-        learner(cluster=GivenGroups(groups=FAMILY), warm=0).place(around.draw((0,), 2, "x", 0), around)
+    with pytest.raises(ValidationError, match="take cluster=conflict-kmeans"):
+        learner(cluster=GivenGroups(groups=FAMILY), unseen="gradient")
     with pytest.raises(InputError, match="3 episodes per row came to a policy that was made for 2"):
         made.act_unknown(2)((0,), around.draw((0,), 3, "x", 0))
     stored = made.state()

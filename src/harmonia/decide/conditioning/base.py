@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harmonia.core.part import Part
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+@dataclass(frozen=True)
+class Prompting:
+    """A few steps of a good trajectory of the task.
+
+    Attributes:
+        steps: P0, their number.
+        place: where in its episode a prompt lies.
+        best: from how many of the task's best prompt episodes a prompt is drawn.
+    """
+
+    steps: int
+    place: Literal["uniform", "tail"]
+    best: int
 
 
 class Conditioning(Part):
@@ -26,16 +42,6 @@ class Conditioning(Part):
         return None
 
     @property
-    def prompt_steps(self) -> int:
-        """Steps of a good trajectory of the task that stand before the window."""
-        return 0
-
-    @property
-    def prompt_place(self) -> Literal["uniform", "tail"]:
-        """Where in its episode a prompt lies."""
-        return "uniform"
-
-    @property
-    def prompt_best(self) -> int:
-        """From how many of the task's best prompt episodes a prompt is drawn."""
-        return 1
+    def prompting(self) -> Prompting | None:
+        """The prompt that stands before the window; None where there is none."""
+        return None

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from harmonia.decide.conditioning.base import Conditioning
+from harmonia.decide.conditioning.base import Conditioning, Prompting
 
 
 class Prompt(Conditioning):
@@ -28,13 +28,5 @@ class Prompt(Conditioning):
     references: ClassVar[tuple[str, ...]] = ("xu2022prompting",)
 
     @property
-    def prompt_steps(self) -> int:
-        return self.steps
-
-    @property
-    def prompt_best(self) -> int:
-        return self.best
-
-    @property
-    def prompt_place(self) -> Literal["uniform", "tail"]:
-        return self.place
+    def prompting(self) -> Prompting:
+        return Prompting(self.steps, self.place, self.best)

@@ -7,7 +7,7 @@ not at hand: grouping follows its abstract and the nearest open code, gate and f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -59,6 +59,9 @@ class GroupMasks(MaskedSharing):
     """Hidden layers of the gate after its mean over steps."""
     rho: float = Field(0.9, ge=0, le=1)
     """How much of its belief the filter carries from step to step."""
+    unseen: Literal["gate", "gradient"] = "gate"
+    """How a task that was not learned finds its group: gate, while acting, as any other; gradient, before it acts, by
+    where its gradient on a few windows of it falls."""
     patience: int = Field(5, ge=1)
     """Consecutive steps for which another group must lead before the filter's masks change."""
 
@@ -67,12 +70,21 @@ class GroupMasks(MaskedSharing):
         """Whether the policy must be told the task when it acts."""
         return self.router == "oracle"
 
+    @property
+    def open_to_unseen(self) -> bool:
+        """Whether the policy can act in a task that it never learned."""
+        return super().open_to_unseen or self.unseen == "gradient"
+
     @model_validator(mode="after")
     def _stages_fit(self) -> Self:
         if self.router != "oracle" and self.warm + self.gate_steps >= 1:
             raise ValueError("warm and gate_steps leave no steps for training through masks")
         if isinstance(self.cluster, GivenGroups) and self.groups is not None:
             raise ValueError("cluster=given says how many groups there are; leave groups out")
+        if self.unseen == "gradient" and not isinstance(self.cluster, ConflictKMeans):
+            raise ValueError("unseen=gradient compares gradients with those of groups: take cluster=conflict-kmeans")
+        if self.unseen == "gradient" and not self.warm:
+            raise ValueError("unseen=gradient looks at gradients after the warm stage: give warm above 0")
         return self
 
     def build(self, setting: Setting) -> GroupMasksLearner:
@@ -84,11 +96,13 @@ class GroupMasksLearner(MaskedLearner):
 
     Attributes:
         labels: (N,) int64 group of each task; None before grouping.
+        met: group of each task that was not learned and was placed by its gradient.
         stage: name of the present phase: ``warm``, ``masks``, ``gate``; ``done`` after the gate's.
         gram: (N, N) products of the tasks' conflict vectors, or None.
         curve: mean silhouette by number of groups.
         gate: finds the group of an episode; None before its phase.
-        confusion: (C, C) share of fresh windows of a group (rows) that the gate gives to each group, or None.
+        confusion: (C, C) share of windows of a group (rows), of held-out episodes where there are any, that the gate
+            gives to each group; or None.
     """
 
     sharing: GroupMasks
@@ -104,6 +118,7 @@ class GroupMasksLearner(MaskedLearner):
         self.curve: dict[int, float] = {}
         self.confusion: np.ndarray | None = None
         self.labels: np.ndarray | None = None
+        self.met: dict[int, int] = {}
         self.gate: GroupGate | None = None
         self.stage = "warm" if sharing.warm else "masks"
         self._warm: Tensor | None = None  # where the groups were found
@@ -144,8 +159,8 @@ class GroupMasksLearner(MaskedLearner):
         sharing = self.sharing
         cluster = sharing.cluster
         assert isinstance(cluster, ConflictKMeans)
-        self._warm = self.vector.detach().clone()
-        self.gram = conflict_gram(self._mean_gradients(around, cluster), self.setting.names)
+        learned = range(len(self.setting.names))
+        self.gram = conflict_gram(self._mean_gradients(learned, around, cluster), self.setting.names)
         settings: dict[str, Any] = {
             "names": self.setting.names,
             "restarts": cluster.restarts,
@@ -160,48 +175,41 @@ class GroupMasksLearner(MaskedLearner):
         self._group(found.labels)
         around.log("groups", groups=groups, labels=found.labels.tolist(), inertia=found.inertia, silhouettes=self.curve)
 
-    def _mean_gradients(self, around: Surroundings, cluster: ConflictKMeans) -> Tensor:
-        """Return each task's gradient on the body, averaged over batches: (N, body)."""
+    def _mean_gradients(self, tasks: Sequence[int], around: Surroundings, cluster: ConflictKMeans) -> Tensor:
+        """Return the gradient of each of these tasks on the body, averaged over batches: (N, body)."""
         import torch
 
         body = self.setting.network.body
         rows = [
             sum(self.dense(task, around, cluster.batch, "groups", r)[body] for r in range(cluster.batches))
-            for task in range(len(self.setting.names))
+            for task in tasks
         ]
         return torch.stack([torch.as_tensor(row) / cluster.batches for row in rows])
 
-    def place(self, windows: Windows, around: Surroundings) -> int:
-        """Return the group that suits an unseen task, from a few windows with actions: (1, B, K, ...).
+    def meet(self, task: int, around: Surroundings) -> None:
+        """Place a task that was not learned with the group whose conflicts are nearest, if so asked.
 
         Its gradient at the weights where tasks were grouped is compared with the means of the groups.
-
-        Raises:
-            InputError: tasks were not grouped by their gradients.
         """
-        import torch
-
-        from harmonia.decide.learner import squared_error
-
+        if self.sharing.unseen == "gate":
+            return
         cluster = self.sharing.cluster
-        if self._warm is None or self.gram is None or not isinstance(cluster, ConflictKMeans):
-            raise InputError("tasks were not grouped by gradients, so a new task cannot be placed by its own")
-        assert self.labels is not None
+        assert isinstance(cluster, ConflictKMeans) and self._warm is not None and self.labels is not None
+        learned = range(len(self.setting.names))
         policy, stage, self.vector, self.stage = self.vector, self.stage, self._warm, "warm"
         try:
-            known = self._mean_gradients(around, cluster)
-            seen = self._warm.clone().requires_grad_(True)
-            loss = squared_error(self.setting.predict(seen, (0,), windows), windows).sum()
-            new = torch.autograd.grad(loss, seen)[0][self.setting.network.body].double()
+            gradients = self._mean_gradients([*learned, task], around, cluster).double()
         finally:
             self.vector, self.stage = policy, stage
-        mean = known.double().mean(dim=0)
-        products = torch.stack([(row.double() * mean * mean * new).sum() for row in known]).cpu().numpy()
-        return nearest_group(self.gram, self.labels, products, float((mean * new).square().sum()))
+        known, new = gradients[:-1], gradients[-1]
+        mean = known.mean(dim=0)
+        products = np.array([float((row * mean * mean * new).sum()) for row in known])
+        gram = conflict_gram(known, self.setting.names)
+        self.met[task] = nearest_group(gram, self.labels, products, float((mean * new).square().sum()))
 
     def owners(self, tasks: Sequence[int]) -> list[int]:
         assert self.labels is not None
-        return [int(self.labels[task]) for task in tasks]
+        return [self.met[task] if task in self.met else int(self.labels[task]) for task in tasks]
 
     def masking(self) -> bool:
         return super().masking() and self.stage != "warm"
@@ -227,8 +235,10 @@ class GroupMasksLearner(MaskedLearner):
             self._start_gate(phase, around)
 
     def leave(self, phase: Phase, around: Surroundings) -> None:
-        if phase.name == "warm" and self.labels is None:
-            self._find_groups(around)
+        if phase.name == "warm":
+            self._warm = self.vector.detach().clone()
+            if self.labels is None:
+                self._find_groups(around)
         if phase.name == "masks":
             super().leave(phase, around)
         if phase.name == "gate":
@@ -289,8 +299,9 @@ class GroupMasksLearner(MaskedLearner):
         self.gate.weights, self.vector, self._policy, self.stage = self.vector.detach(), self._policy, None, "done"
         groups = self._group_count()
         counts = np.zeros((groups, groups))
+        purpose = "validation-gate" if around.held_out else "gate-check"
         for task in phase.tasks:
-            chosen = self.believed(around.draw((task,), _CHECKED, "gate-check", 0)).argmax(axis=-1)
+            chosen = self.believed(around.draw((task,), _CHECKED, purpose, 0)).argmax(axis=-1)
             counts[self.labels[task]] += np.bincount(chosen.ravel(), minlength=groups)
         self.confusion = counts / counts.sum(axis=1, keepdims=True)
         around.log("gate", accuracy=float(np.diag(self.confusion).mean()), confusion=self.confusion.round(4).tolist())
@@ -325,6 +336,9 @@ class GroupMasksLearner(MaskedLearner):
             raise InputError("router=oracle must be told the task; train with sharing.router=gate, filter or soft")
         return Unknown(self, episodes)
 
+    def act_unseen(self, tasks: Sequence[int], episodes: int) -> Callable[[Sequence[int], Windows], Tensor]:
+        return self.act if set(tasks) <= self.met.keys() else self.act_unknown(episodes)
+
     def act_in_groups(self, beliefs: np.ndarray, windows: Windows) -> Tensor:
         """Return actions, (1, E, K, A), of episodes that act in several groups.
 
@@ -351,17 +365,6 @@ class GroupMasksLearner(MaskedLearner):
             self._weights[group] = self.weights(self.policy.detach(), (member,))
         return self._weights[group]
 
-    def group_of(self, prompt: Windows | None) -> np.ndarray:
-        """Return the group that the gate reads from a prompt of a task, seen or not, per prompt: (N, B) int64.
-
-        Raises:
-            InputError: there is no prompt, or no gate.
-        """
-        if prompt is None:
-            raise InputError("a task that was never seen needs a prompt, a piece of a good trajectory of it")
-        chosen: np.ndarray = self.believed(prompt).argmax(axis=-1)
-        return chosen
-
     # -- keeping ------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, np.ndarray]:
@@ -376,6 +379,8 @@ class GroupMasksLearner(MaskedLearner):
         for name, vector in (("warm", self._warm), ("policy", self._policy), ("gate", gate)):
             if vector is not None:
                 held[name] = vector.detach().cpu().numpy()
+        if self.met:
+            held["met"] = np.array(list(self.met.items()))
         if self.curve:
             held["silhouettes"] = np.array(list(self.curve.items()))
         if self.gate is not None:
@@ -401,6 +406,7 @@ class GroupMasksLearner(MaskedLearner):
             if name in state
         }
         self._warm, self._policy = vectors.get("warm"), vectors.get("policy")
+        self.met = {int(task): int(group) for task, group in state.get("met", ())}
         self.curve = {int(c): float(s) for c, s in state.get("silhouettes", np.empty((0, 2)))}
         self.gate = None
         if "gate_sizes" in state:

@@ -47,13 +47,11 @@ class GrowComposer(Composer):
     """Own weights: the trunk for the first module, factors of low-rank changes for the others."""
 
     def __init__(self, setting: Setting, part: Grow) -> None:
-        from dataclasses import replace
-
         from harmonia.models.adapted import AdaptedNetwork, low_rank_changes
 
         super().__init__(setting, part)
         self.low_rank = low_rank_changes(setting.network, part.target, part.rank, part.alpha)
-        self.adapted = replace(setting, network=AdaptedNetwork(setting.network, self.low_rank))  # type: ignore[arg-type]
+        self.adapted = AdaptedNetwork(setting.network, self.low_rank)
 
     def own_start(self) -> Tensor:
         if not self.modules:
@@ -65,7 +63,7 @@ class GrowComposer(Composer):
         from harmonia.models.adapted import Adapted
 
         weights = Adapted(self.trunk, None, own)
-        return self.adapted.predict(weights, [task], windows, features=True)  # type: ignore[arg-type]
+        return self.setting.predict(weights, [task], windows, features=True, adapted=self.adapted)
 
     def predict_modules(self, chosen: slice, windows: Windows) -> Tensor:
         import torch
@@ -83,7 +81,7 @@ class GrowComposer(Composer):
                 self.stack = torch.stack(held)
             factors = self.stack[chosen]
         weights = Adapted(self.trunk, None, factors)
-        return self.adapted.predict(weights, tasks, windows, features=True)  # type: ignore[arg-type]
+        return self.setting.predict(weights, tasks, windows, features=True, adapted=self.adapted)
 
     def keep_own(self, own: Tensor) -> Tensor | None:
         if self.modules:

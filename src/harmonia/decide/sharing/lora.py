@@ -8,7 +8,6 @@ All tasks of a batch run in one pass over the shared trunk.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field
@@ -66,7 +65,7 @@ class LoraLearner(Learner):
         super().__init__(setting)
         network = setting.network
         self.low_rank = low_rank_changes(network, part.target, part.rank, part.alpha)
-        self.adapted = replace(setting, network=AdaptedNetwork(network, self.low_rank))  # type: ignore[arg-type]
+        self.adapted = AdaptedNetwork(network, self.low_rank)
         first = network.initial().to(setting.device)
         self.trunk = first[network.trunk].clone()
         self._first_head = first[network.head].clone()
@@ -119,14 +118,14 @@ class LoraLearner(Learner):
         made = [head(row, task) for row, task in enumerate(tasks)]
         found = [change(row, task) for row, task in enumerate(tasks)]
         if len(tasks) == 1 and not each:
-            return self.adapted.predict(Adapted(trunk, made[0], found[0]), tasks, windows)  # type: ignore[arg-type]
+            return self.setting.predict(Adapted(trunk, made[0], found[0]), tasks, windows, adapted=self.adapted)
         changes: Tensor | None = None
         if any(factors is not None for factors in found):
             none = vector.new_zeros(self.low_rank.size)
             changes = torch.stack([none if factors is None else factors for factors in found])
         one_head = all(other is made[0] for other in made) and not each
         weights = Adapted(trunk, made[0] if one_head else torch.stack(made), changes)
-        return self.adapted.predict(weights, tasks, windows)  # type: ignore[arg-type]
+        return self.setting.predict(weights, tasks, windows, adapted=self.adapted)
 
     def movable(self, tasks: Sequence[int]) -> Tensor | None:
         import torch
