@@ -21,7 +21,8 @@ from benchmarks.timing import in_turn
 from harmonia.data.trajectories.windows import Windows
 from harmonia.decide.learner import Surroundings, squared_error
 from harmonia.decide.setting import Setting
-from harmonia.decide.sharing.composition import Composer, still
+from harmonia.decide.sharing.composer import Composer
+from harmonia.decide.sharing.frozen_policies import still
 from harmonia.decide.sharing.grow import Grow
 from harmonia.decide.sharing.prune import Prune
 from harmonia.decide.sharing.window_memory import WindowMemory
@@ -107,7 +108,7 @@ def one_by_one(learner: Composer, task: int, *, copies: bool) -> Actions:
                 if saved is not None:
                     module.load_state_dict(saved)
         mixed = sum(a * f for a, f in zip(alpha, features, strict=True))
-        return learner._head(head, mixed, learner.own_features(own, task, batch))
+        return learner.earlier.head(head, mixed, learner.own_features(own, task, batch))
 
     return actions
 
@@ -117,7 +118,7 @@ def measure(part: Grow | Prune, size: str, tasks: int, batch: int, new: int, rep
     learner = at_last_task(part, size, tasks)
     vector = learner.vector.detach().clone().requires_grad_(True)
     known = windows(size, batch, 0)
-    remembering = WindowMemory(learner._earlier, 512)
+    remembering = WindowMemory(learner.read_earlier, 512)
     remembering(known)
     fresh = iter([mostly_known(known, windows(size, new, 1 + repeat)) for repeat in range(repeats)])
 
@@ -134,7 +135,7 @@ def measure(part: Grow | Prune, size: str, tasks: int, batch: int, new: int, rep
         {
             "one by one, with copies": step(one_by_one(learner, tasks - 1, copies=True)),
             "one by one": step(one_by_one(learner, tasks - 1, copies=False)),
-            "harmonia, all windows new": step(lambda v, w: learner._answer(v, w, learner._earlier)),
+            "harmonia, all windows new": step(lambda v, w: learner._answer(v, w, learner.read_earlier)),
             remembered: step(lambda v, w: learner._answer(v, w, remembering), lambda: next(fresh)),
             "remembered (harmonia), all windows known": step(lambda v, w: learner._answer(v, w, remembering)),
         },

@@ -7,7 +7,7 @@ import torch
 
 from harmonia.core.errors import InputError
 from harmonia.decide.learner import Learner, Surroundings, squared_error
-from harmonia.decide.sharing.composition import still
+from harmonia.decide.sharing.frozen_policies import still
 from harmonia.decide.sharing.grow import Grow
 from harmonia.decide.sharing.prune import Prune
 from harmonia.models.adapted import Adapted
@@ -157,7 +157,7 @@ def test_one_grouped_pass_equals_separate_forwards(stream, part, update_qk):
             features.append(found[0])
     alpha = learner._alpha(qk)
     z = sum(a * f for a, f in zip(alpha, features, strict=True))
-    expected = learner._head(head, z[None], learner.own_features(own, 4, windows))
+    expected = learner.earlier.head(head, z[None], learner.own_features(own, 4, windows))
     torch.testing.assert_close(learner.actions(learner.vector, (4,), windows), expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(
         learner.losses(learner.vector, (4,), windows), squared_error(expected, windows), atol=1e-5, rtol=0
@@ -173,11 +173,11 @@ def test_features_of_earlier_policies_get_no_gradient_and_no_dropout(stream, par
     learner.enter(train, toy.around)
     windows = toy.draw((1,), 8, "x", 0)
     toy.setting.network.module.train()
-    first, second = learner._earlier(windows), learner._earlier(windows)
+    first, second = learner.read_earlier(windows), learner.read_earlier(windows)
     assert torch.equal(first, second) and not first.requires_grad
     assert toy.setting.network.module.training
     toy.setting.network.module.eval()
-    assert torch.equal(learner._earlier(windows), first)
+    assert torch.equal(learner.read_earlier(windows), first)
 
 
 def test_policies_are_functions_of_raw_observations(stream):

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from harmonia.decide.setting import Setting
-from harmonia.decide.sharing.composition import Composer, Composition
+from harmonia.decide.sharing.composer import Composer
+from harmonia.decide.sharing.composition import Composition
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from harmonia.decide.learner import Phase, Surroundings
 from harmonia.decide.setting import Setting
-from harmonia.decide.sharing.composition import Composer, Composition
+from harmonia.decide.sharing.composer import Composer
+from harmonia.decide.sharing.composition import Composition
 from harmonia.decide.sharing.owned import OwnedTrunk
 from harmonia.decide.sharing.packnet import need_a_byte, train_and_retrain
 
