@@ -27,7 +27,7 @@ def test_the_axis():
 
 
 @pytest.mark.parametrize("heads", [1, 3])
-@pytest.mark.parametrize("part", [*SEQUENTIAL, lambda: RWalk(fisher="running"), lambda: EWC(clip="all")])
+@pytest.mark.parametrize("part", [*SEQUENTIAL, lambda: RWalk(fisher="running"), lambda: EWC(clip_covers="all")])
 def test_a_rule_that_is_stored_and_restored_goes_on_as_if_nothing_had_happened(part, heads, make, train, tmp_path):
     """Stopped in the middle of the second task, after the first, and before anything."""
 

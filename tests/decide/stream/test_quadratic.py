@@ -129,7 +129,7 @@ def test_the_pull_is_the_gradient_of_the_quadratic_and_spares_the_heads(part, to
 def test_clipping_all_puts_the_penalty_into_the_loss_and_clipping_data_does_not(toy):
     learner = toy.learner()
     windows = toy.draw([1], 4, "train", 0)
-    rules = {clip: L2(lam=2.0, clip=clip).start(learner, toy.around) for clip in ("data", "all")}
+    rules = {clip: L2(lam=2.0, clip_covers=clip).start(learner, toy.around) for clip in ("data", "all")}
     for rule in rules.values():
         rule.end_task(0)
     moved = (learner.vector + 0.5).requires_grad_(True)

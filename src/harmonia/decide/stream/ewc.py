@@ -9,7 +9,7 @@ from pydantic import Field
 from harmonia.decide.learner import Learner, Surroundings
 from harmonia.decide.stream.base import Stream, StreamRule
 from harmonia.decide.stream.importance import fisher
-from harmonia.decide.stream.quadratic import Clip, QuadraticPenalty
+from harmonia.decide.stream.quadratic import ClipCovers, QuadraticPenalty
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +37,7 @@ class EWC(Stream):
     fisher: Literal["sample", "batch"] = "sample"
     """sample: mean of squared gradients. batch: square of the mean gradient, as released codes compute it; gradients of
     different windows cancel in it, so it is far smaller."""
-    clip: Clip = "data"
+    clip_covers: ClipCovers = "data"
     """Whether gradient clipping covers the data's gradient alone, or the penalty's as well."""
 
     def start(self, learner: Learner, around: Surroundings) -> StreamRule:
@@ -48,7 +48,7 @@ class EWCRule(QuadraticPenalty):
     """A quadratic penalty whose importance is the Fisher information."""
 
     def __init__(self, learner: Learner, around: Surroundings, part: EWC) -> None:
-        super().__init__(learner, around, part.lam, part.alpha, part.clip)
+        super().__init__(learner, around, part.lam, part.alpha, part.clip_covers)
         self.part = part
 
     def consolidated(self, task: int) -> Tensor:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from harmonia.decide.learner import Learner, Surroundings
 from harmonia.decide.stream.base import Stream, StreamRule
-from harmonia.decide.stream.quadratic import Clip, QuadraticPenalty
+from harmonia.decide.stream.quadratic import ClipCovers, QuadraticPenalty
 
 
 class L2(Stream):
@@ -25,8 +25,8 @@ class L2(Stream):
     """One output head for all tasks, or one each."""
     lam: float = Field(5000, ge=0)
     """Strength; 0 is plain finetuning. Gradient descent diverges where learning rate times lam exceeds 2."""
-    clip: Clip = "data"
+    clip_covers: ClipCovers = "data"
     """Whether gradient clipping covers the data's gradient alone, or the penalty's as well."""
 
     def start(self, learner: Learner, around: Surroundings) -> StreamRule:
-        return QuadraticPenalty(learner, around, self.lam, clip=self.clip)
+        return QuadraticPenalty(learner, around, self.lam, clip_covers=self.clip_covers)

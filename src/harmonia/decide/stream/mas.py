@@ -9,7 +9,7 @@ from pydantic import Field
 from harmonia.decide.learner import Learner, Surroundings
 from harmonia.decide.stream.base import Stream, StreamRule
 from harmonia.decide.stream.importance import loss_sensitivity, output_sensitivity
-from harmonia.decide.stream.quadratic import Clip, QuadraticPenalty
+from harmonia.decide.stream.quadratic import ClipCovers, QuadraticPenalty
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class MAS(Stream):
     of: Literal["output", "loss"] = "output"
     """output: sensitivity of the squared length of the actions. loss: of the loss, as some released codes compute it;
     it vanishes where the task is solved."""
-    clip: Clip = "data"
+    clip_covers: ClipCovers = "data"
     """Whether gradient clipping covers the data's gradient alone, or the penalty's as well."""
 
     def start(self, learner: Learner, around: Surroundings) -> StreamRule:
@@ -47,7 +47,7 @@ class MASRule(QuadraticPenalty):
     """A quadratic penalty whose importance is a sensitivity."""
 
     def __init__(self, learner: Learner, around: Surroundings, part: MAS) -> None:
-        super().__init__(learner, around, part.lam, part.alpha, part.clip)
+        super().__init__(learner, around, part.lam, part.alpha, part.clip_covers)
         self.part = part
 
     def consolidated(self, task: int) -> Tensor:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from harmonia.data.trajectories.windows import Windows
     from harmonia.decide.learner import Learner, Surroundings
 
-Clip = Literal["data", "all"]
+ClipCovers = Literal["data", "all"]
 """Whether clipping covers the data's gradient, or that of the penalty as well, as in released codes."""
 
 
@@ -36,12 +36,12 @@ class QuadraticPenalty(StreamRule):
     """
 
     def __init__(
-        self, learner: Learner, around: Surroundings, lam: float, alpha: float = 0.5, clip: Clip = "data"
+        self, learner: Learner, around: Surroundings, lam: float, alpha: float = 0.5, clip_covers: ClipCovers = "data"
     ) -> None:
         super().__init__(learner, around)
         self.lam = lam
         self.alpha = alpha
-        self.clip = clip
+        self.clip_covers = clip_covers
         self.anchor: Tensor | None = None
         self.importance: Tensor | None = None
         self.finished = 0
@@ -51,13 +51,13 @@ class QuadraticPenalty(StreamRule):
         return None
 
     def loss(self, vector: Tensor, task: int, windows: Windows) -> Tensor | None:
-        if self.anchor is None or self.clip == "data":
+        if self.anchor is None or self.clip_covers == "data":
             return None
         shared = vector[self.learner.common]
         return (self.pull(shared) * (shared - self.anchor)).sum() / 2
 
     def gradient(self, vector: Tensor, gradient: Tensor, task: int, step: int) -> Tensor:
-        if self.anchor is None or self.clip == "all":
+        if self.anchor is None or self.clip_covers == "all":
             return gradient
         guarded = gradient.clone()
         guarded[self.learner.common] += self.pull(vector[self.learner.common])
