@@ -4,7 +4,8 @@ Data: Meta-World v3, 60 episodes of the scripted policy with a little noise and 
 39 of a task; judged on goals 40 to 49, at the last step of training. Sanity: an expert of its own solves at least 80 %
 on 7 of 10 tasks; random actions solve at most 10 %.
 
-    python -m benchmarks.decide.multi_task --data MT10 --seeds 5 --out results
+    python -m benchmarks.decide.multi_task --data MT10 --run runs/mixed --seeds 5 --out results
+    python -m benchmarks.decide.multi_task --data MT10 --run runs/expert --quality expert --seeds 5 --out results
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ def main() -> None:
     parser.add_argument("--tasks", default="mt10")
     parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--recipes", default=RECIPES)
+    parser.add_argument("--quality", help="train on episodes with these labels only, e.g. expert")
     parser.add_argument("--preset", default="smoke")
     parser.add_argument("--steps", type=int, help="training steps; those of the preset when left out")
     parser.add_argument("--seeds", type=int, default=5)
@@ -85,13 +87,15 @@ def main() -> None:
         preset=given.preset,
         settings=[f"training.steps={given.steps}"] if given.steps else (),
         seeds=range(given.seeds),
+        quality=given.quality.split(",") if given.quality else None,
         out=given.run,
         resume=True,
         workers=given.workers,
     )
     record = Record(
         "decide_multi_task",
-        f"{given.tasks}, mixed data, preset {given.preset}: success on held-out goals, against {found['baseline']}",
+        f"{given.tasks}, {given.quality or 'mixed'} data, preset {given.preset}: success on held-out goals, against "
+        f"{found['baseline']}",
         {"tasks": found["tasks"], "seeds": found["seeds"], "preset": given.preset, "steps": given.steps},
     )
     for row in rows(found):
