@@ -20,6 +20,9 @@ def test_stages_are_found_by_name_by_recipe_and_by_data(tmp_path):
     assert stage_of_data([tmp_path]).name == stage_of_data([str(tmp_path)]).name == "decide"
     assert stage_of_data([tmp_path, tmp_path / "a.jsonl"]).name == "select"
     assert stage_of_data([[{"text": "a document"}]]).name == "select"
+    assert stage_of_data(["digits"]).name == "federate"
+    # documents may have labels too: who names clients means those
+    assert stage_of_data([tmp_path / "a.jsonl"], clients=True).name == "federate"
     with pytest.raises(InputError, match="name the data"):
         stage_of_data([])
 
@@ -31,6 +34,8 @@ def test_a_diagnosis_goes_to_the_stage_that_reads_the_data(tmp_path):
     for data in (tmp_path, str(tmp_path), [tmp_path]):
         with pytest.raises(InputError, match="is not of the format"):
             diagnose(data, out=tmp_path / "r")
+    with pytest.raises(InputError, match="a diagnosis compares clients, at least two"):
+        diagnose(tmp_path, clients=1)
 
 
 def test_every_recipe_is_of_one_stage_with_references_that_exist():

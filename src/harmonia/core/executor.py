@@ -15,9 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from harmonia.core.errors import InputError, MissingExtraError, RunError, suggest
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -107,34 +110,57 @@ def _do(item: Any) -> Any:
     return _work(item)
 
 
+class WorkerPool:
+    """Worker processes that stay, started fresh so that threads of the parent cannot deadlock them.
+
+    Args:
+        workers: how many.
+        make: called once per worker; what it builds serves all items of that worker.
+        context: how processes are started; ``spawn`` of the standard library by default.
+    """
+
+    def __init__(self, workers: int, make: Callable[[], Callable[[T], R]], context: Any = None) -> None:
+        from concurrent.futures import ProcessPoolExecutor
+
+        self._pool = ProcessPoolExecutor(workers, context or multiprocessing.get_context("spawn"), _serve, (make,))
+
+    def submit(self, item: Any) -> Future[Any]:
+        """Give an item to whatever worker is free; its future raises ``BrokenProcessPool`` when a worker died."""
+        with _interrupts_held():
+            return self._pool.submit(_do, item)
+
+    def close(self, *, wait: bool = True) -> None:
+        """Stop the workers; what they have not begun is not done."""
+        self._pool.shutdown(wait=wait, cancel_futures=True)
+
+
 @dataclass(frozen=True)
 class Processes:
-    """Worker processes on this machine, started fresh so that threads of the parent cannot deadlock them."""
+    """Worker processes on this machine."""
 
     workers: int
 
     def map(self, make: Callable[[], Callable[[T], R]], items: Iterable[T]) -> Iterator[R]:
-        from concurrent.futures import Future, ProcessPoolExecutor
         from concurrent.futures.process import BrokenProcessPool
 
-        with ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _serve, (make,)) as pool:
-            waiting: deque[Future[R]] = deque()
-            try:
-                for item in items:
-                    with _interrupts_held():
-                        waiting.append(pool.submit(_do, item))
-                    if len(waiting) > 2 * self.workers:
-                        yield waiting.popleft().result()
-                while waiting:
+        pool = WorkerPool(self.workers, make)
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(item))
+                if len(waiting) > 2 * self.workers:
                     yield waiting.popleft().result()
-            except BrokenProcessPool as error:
-                raise RunError(
-                    "a worker process died: for want of memory (go on with --resume and fewer --workers), or because a "
-                    'script does work when it is imported (put that work under if __name__ == "__main__":)'
-                ) from error
-            finally:
-                for future in waiting:
-                    future.cancel()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise RunError(
+                "a worker process died: for want of memory (go on with --resume and fewer --workers), or because a "
+                'script does work when it is imported (put that work under if __name__ == "__main__":)'
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+            pool.close()
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
 _quiet = False
+
+
+class Advance(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, amount: float, text: str | None = None) -> None:
+        """Move by so many units; ``text``, such as the last accuracy, stands behind the bar until there is another."""
 
 
 def set_quiet(quiet: bool) -> None:
@@ -30,7 +37,7 @@ def warn(message: str) -> None:
 
 
 @contextlib.contextmanager
-def bar(description: str, total: float | None = None) -> Iterator[Callable[[float], None]]:
+def bar(description: str, total: float | None = None) -> Iterator[Advance]:
     """Show a bar while the block runs; the yielded function advances it.
 
     Args:
@@ -38,10 +45,10 @@ def bar(description: str, total: float | None = None) -> Iterator[Callable[[floa
         total: how many units there are, or None when that is unknown.
 
     >>> with bar("counting", 3) as advance:
-    ...     advance(3)
+    ...     advance(3, "all of them")
     """
     if _quiet or not sys.stderr.isatty():
-        yield lambda amount: None
+        yield lambda amount, text=None: None
         return
     from rich.console import Console
     from rich.progress import (
@@ -60,10 +67,17 @@ def bar(description: str, total: float | None = None) -> Iterator[Callable[[floa
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(description, total=total)
-        yield lambda amount: progress.advance(task, amount)
+        task = progress.add_task(description, total=total, text="")
+
+        def advance(amount: float, text: str | None = None) -> None:
+            if text is not None:
+                progress.update(task, text=text)
+            progress.advance(task, amount)
+
+        yield advance
 
 
 def track(items: Iterable[T], description: str, total: float | None = None) -> Iterator[T]:

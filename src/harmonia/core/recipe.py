@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from harmonia.core.errors import InputError, suggest
 from harmonia.core.files import write_text
-from harmonia.core.part import Part, parts_in, parts_of
+from harmonia.core.part import Part, parts_in, parts_of, shorthand
 
 
 class Recipe(BaseModel):
@@ -77,7 +77,7 @@ def _assign(record: dict[str, Any], recipe: type[Recipe], path: list[str], value
     if axis not in axes:
         raise InputError(f"--set {setting}: no axis {axis!r} in stage {recipe.stage}{suggest(axis, axes)}")
     if len(path) == 1 and isinstance(value, str):
-        value = {"kind": value}
+        value = shorthand(value, axes[axis])
     target: Any = record
     for depth, key in enumerate(path[:-1]):
         index = _index(target, key, setting)
@@ -117,9 +117,9 @@ def validate(recipe: type[R], record: Any, where: str) -> R:
     stage = record.pop("stage", recipe.stage)
     if stage != recipe.stage:
         raise InputError(f"{where}: this recipe is for stage {stage!r}, not {recipe.stage!r}")
-    for axis in recipe.axes():
+    for axis, parts in recipe.axes().items():
         if isinstance(record.get(axis), str):
-            record[axis] = {"kind": record[axis]}
+            record[axis] = shorthand(record[axis], parts)
     try:
         return recipe.model_validate(record)
     except ValidationError as error:

@@ -7,7 +7,6 @@ has the bootstrap interval over (seed, goal) pairs.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,13 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from harmonia.core.cells import finish_cells, share_cores
 from harmonia.core.citation import entries
 from harmonia.core.compare import Cell, check_table
 from harmonia.core.compare import compare as table
 from harmonia.core.errors import require
-from harmonia.core.executor import executor
 from harmonia.core.files import read_json, write_json
-from harmonia.core.progress import track
 from harmonia.core.recipe import Recipe
 from harmonia.core.run import Run
 from harmonia.data.trajectories import Trajectories
@@ -153,10 +151,7 @@ def compare(
                 for seed in seeds
                 for name, record in records.items()
             }
-            waiting = [cell for cell in cells.values() if not _finished(cell.folder)]
-            count = max(1, min(len(waiting), workers or os.cpu_count() or 1))
-            for _ in track(executor("local", count).map(partial(_runner, count), waiting), "comparing", len(waiting)):
-                pass
+            finish_cells(cells.values(), _runner, workers)
             summaries = {key: read_json(cell.folder / "result" / "summary.json") for key, cell in cells.items()}
             measured = table(partial(_cell, summaries), list(records), seeds, baseline=baseline, run=run)
             write_json(
@@ -195,17 +190,11 @@ BETTER = {
 """Direction of each metric, by the word before the slash."""
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "run.json").exists() and Run.at(folder).finished
-
-
 def _runner(workers: int) -> Callable[[_Cell], str]:
     """Return what does one cell after another in this process, with its share of the cores."""
-    import torch
-
     from harmonia.decide.arena import Arenas
 
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), (os.cpu_count() or 1) // workers)))
+    share_cores(workers)
     arenas = Arenas()
 
     def work(cell: _Cell) -> str:

@@ -34,20 +34,7 @@ def task_gradients(
 
 
 def conflict(gradients: torch.Tensor, names: Sequence[str]) -> dict[str, Any]:
-    """Return the cosine matrix of tasks' gradients, (N, V), and how much of them conflicts; JSON.
+    """Return how the gradients of these tasks, (N, V), meet; JSON, see ``harmonia.maths.conflict.summary``."""
+    from harmonia.maths.conflict import summary
 
-    ``opposed_pairs`` is the share of pairs with a negative cosine, ``conflicting_share`` the mean share of coordinates
-    in which a task opposes the mean gradient, ``magnitude_ratio`` the largest ratio of two norms.
-    """
-    from harmonia.maths.conflict import conflicting_share, cosines, magnitude_ratios
-
-    cosine = cosines(gradients).cpu()
-    off = ~torch.eye(len(names), dtype=torch.bool)
-    return {
-        "tasks": list(names),
-        "cosine": [[round(float(x), 4) for x in row] for row in cosine],
-        "mean_cosine": float(cosine[off].mean()),
-        "opposed_pairs": float((cosine[off] < 0).float().mean()),
-        "conflicting_share": float(conflicting_share(gradients).mean()),
-        "magnitude_ratio": float(magnitude_ratios(gradients).nan_to_num(0.0).max()),
-    }
+    return {"tasks": list(names), **summary(gradients)}
