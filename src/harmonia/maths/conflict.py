@@ -7,6 +7,8 @@ a weight against the others (Hu et al. 2024, arXiv 2405.18080).
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -52,3 +54,20 @@ def magnitude_ratios(gradients: Tensor) -> Tensor:
     """
     norms = gradients.norm(dim=1)
     return norms[:, None] / norms.where(norms > 0, torch.nan)
+
+
+def summary(gradients: Tensor) -> dict[str, Any]:
+    """Return the cosine matrix of sources' gradients, (N, P), and how much of them conflicts; JSON.
+
+    ``opposed_pairs`` is the share of pairs with a negative cosine, ``conflicting_share`` the mean share of coordinates
+    in which a source opposes the mean gradient, ``magnitude_ratio`` the largest ratio of two norms.
+    """
+    cosine = cosines(gradients).cpu()
+    off = ~torch.eye(len(cosine), dtype=torch.bool)
+    return {
+        "cosine": [[round(float(x), 4) for x in row] for row in cosine],
+        "mean_cosine": float(cosine[off].mean()),
+        "opposed_pairs": float((cosine[off] < 0).float().mean()),
+        "conflicting_share": float(conflicting_share(gradients).mean()),
+        "magnitude_ratio": float(magnitude_ratios(gradients).nan_to_num(0.0).max()),
+    }
