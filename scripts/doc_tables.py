@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,17 @@ import numpy as np
 from harmonia.core.errors import InputError
 from harmonia.core.part import Part, parts_in
 from harmonia.data.catalogue import ENTRIES
+from harmonia.data.partitions import PARTITIONS
 from harmonia.decide.presets import PRESETS, preset
 from harmonia.decide.recipe import DecideRecipe
 from harmonia.decide.recipes import BOOK as DECIDE
 from harmonia.decide.sharing.group_masks import GroupMasks
 from harmonia.decide.text import AnyTextEncoder
+from harmonia.federate.needs import Item, Sizes
+from harmonia.federate.planner import Plan, conflicts, resolved
+from harmonia.federate.recipe import FederateRecipe
+from harmonia.federate.recipes import BOOK as FEDERATE
+from harmonia.models.classifiers import ARCHITECTURES
 from harmonia.select.context import Context
 from harmonia.select.judge import JudgeChoice
 from harmonia.select.objective import Decorrelation, Quality, Weighted
@@ -73,6 +80,40 @@ METHOD_PAGES = {
         "packnet",
         "single",
         "mtl",
+    ),
+    "federated-averaging": (
+        "fedavg",
+        "fedprox",
+        "scaffold",
+        "fednova",
+        "feddyn",
+        "moon",
+        "fedavgm",
+        "fedadam",
+        "fedyogi",
+        "fedadagrad",
+        "fedcm",
+    ),
+    "fedskip": ("fedskip", "cyclic"),
+    "fedmr": ("fedmr", "fedmr-intra", "feddecorr"),
+    "fedgela": (
+        "fedgela",
+        "fedetf",
+        "fedper",
+        "fedrep",
+        "fedbabu",
+        "gela-lesam",
+        "gela-mr",
+        "etf-mr-lesam-skip",
+    ),
+    "fedlesam": (
+        "fedlesam",
+        "fedlesam-s",
+        "fedlesam-d",
+        "fedsam",
+        "mofedsam",
+        "fedgamma",
+        "fedsmoo",
     ),
 }
 """Page in docs/methods -> the recipes that it describes."""
@@ -227,6 +268,66 @@ def _pool() -> Pool:
     return replace(pool, encoder=lambda: lambda given: np.ones((len(given), 4), np.float32))
 
 
+def message_table() -> str:
+    """Return what recipes of ``federate`` keep and send, as their plans say; those that need the same in one row."""
+    names: dict[tuple[str, ...], list[str]] = {}
+    for recipe in FEDERATE:
+        plan = Plan.of(recipe, Sizes(shared=1, private=1, classes=2, features=1))
+        head = ("its head (H)",) if recipe.head.private else ()
+        kept = ", ".join([*map(_sized, plan.items("kept")), *head])
+        others = (", ".join(map(_sized, plan.items(where))) for where in ("down", "up", "server"))
+        names.setdefault((kept, *others, str(plan.needs.backward)), []).append(f"`{recipe.name}`")
+    head = (
+        "recipes",
+        "a client keeps",
+        "it is sent besides w",
+        "it sends besides v",
+        "the server keeps besides w",
+        "passes",
+    )
+    return _table(head, ((", ".join(recipes), *needs) for needs, recipes in names.items()))
+
+
+def _sized(item: Item) -> str:
+    return f"{item.name} ({'C d' if item.size == 'Cd' else item.size})"
+
+
+SPECIAL = (
+    *((f"head={kind}", "loss=mr", "loss.anchors=head") for kind in ("linear", "local", "frozen-random")),
+    ("drift=scaffold", "training.momentum=0.9"),
+    ("weight=nova", "training.momentum=0.9"),
+    ("drift=dyn", "drift.alpha=0.5", "server=dyn", "weight=uniform"),
+    *(
+        (f"{axis}={kind}", "head=local", "head.order=alternate")
+        for axis, kind in (("drift", "scaffold"), ("drift", "momentum"), ("weight", "nova"))
+    ),
+)
+"""Settings of fields that meet a conflict; pairs of parts are tried without being listed."""
+
+
+def conflict_table() -> str:
+    """Return what the planner says of choices that do not go together, found by asking it about all pairs of parts."""
+    kinds = {axis: [part.kind_name() for part in parts] for axis, parts in FederateRecipe.axes().items()}
+    pairs = ((f"{a}={x}", f"{b}={y}") for a, b in combinations(kinds, 2) for x in kinds[a] for y in kinds[b])
+    rows: dict[tuple[str, str], list[list[str]]] = {}
+    for settings in (*pairs, *SPECIAL):
+        mended, notes = resolved(FEDERATE.get("fedavg").with_settings(settings))
+        for message in (*notes, *conflicts(mended)):
+            said, _, outcome = message.replace(": --set ", ": refused; --set ").partition(": ")
+            # the same words about other kinds go into the same row
+            found = rows.setdefault((_CHOICE.sub(r"\1\2{}", said), outcome or "refused"), [])
+            for place, (_, _, kind) in enumerate(_CHOICE.findall(said)):
+                found += [[]] * (place == len(found))
+                found[place] = [*dict.fromkeys([*found[place], kind])]
+    return _table(
+        ("what the planner says", "what happens"),
+        ((said.format(*map("/".join, found)), outcome) for (said, outcome), found in rows.items()),
+    )
+
+
+_CHOICE = re.compile(rf"\b((?:{'|'.join(FederateRecipe.axes())})(?:\.[a-z_]+)?)(=| is )([\w.-]*\w)")
+
+
 def catalogue_table() -> str:
     """Return the datasets and weights of the catalogue."""
     return _table(
@@ -249,6 +350,10 @@ PARTS = {
     **SelectRecipe.axes(),
     **JudgeChoice.axes(),
     **DecideRecipe.axes(),
+    **{axis: parts for axis, parts in FederateRecipe.axes().items() if axis != "training"},
+    "local_training": FederateRecipe.axes()["training"],
+    "partition": tuple(PARTITIONS.values()),
+    "network": ARCHITECTURES,
     "text": parts_in(AnyTextEncoder),
     "selector": parts_in(GroupMasks.model_fields["selector"].annotation),
     "cluster": parts_in(GroupMasks.model_fields["cluster"].annotation),
@@ -260,6 +365,8 @@ TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(part_table, parts) for name, parts in PARTS.items()},
     "compatibility": compatibility_table,
     "catalogue": catalogue_table,
+    "messages": message_table,
+    "conflicts": conflict_table,
     "sharing_fits": sharing_table,
     "presets": preset_table,
     "worlds": world_table,

@@ -1,7 +1,8 @@
 """harmonia: learning from data that disagrees.
 
 Documents, domains, clients, tasks, experts and modalities pull one model in different directions. harmonia shows how
-they disagree, picks the data worth training on, trains one policy for many tasks, and judges the choice by its result.
+they disagree, picks the data worth training on, trains one policy for many tasks or one model with clients that keep
+their data, and judges the choice by its result.
 
     import harmonia
     result = harmonia.select("corpus/", "disf-unit", budget="1.5%")
@@ -10,6 +11,9 @@ they disagree, picks the data worth training on, trains one policy for many task
 
     result = harmonia.decide("trajectories/", "harmodt", tasks="mt10")
     result.policy         # acts: policy.reset("push-v3"); policy.act(observation)
+
+    result = harmonia.federate("fashion-mnist", "fedgela", clients=10, partition="pcdd:2")
+    result.model          # classifies: model.predict(images)
 
 A stage is a verb and a package: ``harmonia.select(...)`` runs it, ``from harmonia.select import Greedy`` takes its
 parts. Everything is imported when it is first used.
@@ -25,6 +29,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "select": ("harmonia.select", None),
     "decide": ("harmonia.decide", None),
+    "federate": ("harmonia.federate", None),
     "compare": ("harmonia.stages", "compare"),
     "diagnose": ("harmonia.stages", "diagnose"),
     "recipes": ("harmonia.stages", "recipes"),
@@ -42,6 +47,7 @@ __all__ = [
     "decide",
     "diagnose",
     "explain",
+    "federate",
     "recipes",
     "report",
     "select",

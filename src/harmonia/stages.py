@@ -17,6 +17,7 @@ from harmonia.core.stage import Stage
 
 STAGES = {
     "decide": "harmonia.decide.stage",
+    "federate": "harmonia.federate.stage",
     "select": "harmonia.select.stage",
 }
 """Name of a stage -> module that holds its ``STAGE``; imported when it is asked for. What reads any data comes last."""
@@ -123,25 +124,32 @@ def _fields(part: Part) -> dict[str, dict[str, Any]]:
     }
 
 
-def stage_of_data(places: Sequence[Any]) -> Stage:
+def stage_of_data(places: Sequence[Any], *, clients: bool = False) -> Stage:
     """Return the stage that learns from data at these places, or from data in memory: the first that reads them all.
+
+    Args:
+        places: files, folders, names, or data in memory.
+        clients: whether clients are spoken of; documents may have labels too, and who names clients means those.
 
     Raises:
         InputError: no place is named.
     """
     if not places:
         raise InputError("name the data: files or a folder")
+    if clients:
+        return find_stage("federate")
     return next(stage for stage in map(find_stage, STAGES) if all(stage.reads(place) for place in places))
 
 
 def diagnose(data: Any, **settings: Any) -> dict[str, Any]:
     """Measure how the sources of some data disagree, before any compute is spent on training.
 
-    Documents are compared by ``harmonia.select.diagnose``, trajectories of tasks by ``harmonia.decide.diagnose``; the
-    arguments after the data are those of the one that reads them.
+    Documents are compared by the diagnosis of ``select``, trajectories of tasks by that of ``decide``, labelled
+    examples of clients by that of ``federate``; the arguments after the data are those of the one that reads them.
     """
     several = isinstance(data, list | tuple) and data and all(isinstance(place, str | Path) for place in data)
-    return stage_of_data(data if several else [data]).diagnose(data, **settings)
+    clients = bool({"clients", "partition"} & settings.keys())
+    return stage_of_data(data if several else [data], clients=clients).diagnose(data, **settings)
 
 
 def compare(stage: str, *arguments: Any, **settings: Any) -> dict[str, Any]:

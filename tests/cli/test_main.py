@@ -21,7 +21,19 @@ def test_help_teaches(capsys):
     code, out, _ = call(capsys, "--help")
     assert code == 0
     assert all(
-        word in out for word in ("select", "compare", "report", "diagnose", "recipes", "explain", "cite", "data")
+        word in out
+        for word in (
+            "select",
+            "federate",
+            "partition",
+            "compare",
+            "report",
+            "diagnose",
+            "recipes",
+            "explain",
+            "cite",
+            "data",
+        )
     )
 
 

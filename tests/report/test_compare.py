@@ -4,6 +4,7 @@ import re
 import numpy as np
 import pytest
 from made_up_policy import compared
+from made_up_training import compared_trainings
 
 from harmonia.core.compare import statistic
 from harmonia.report import compare
@@ -160,3 +161,47 @@ def test_policies_that_were_not_played_are_compared_by_their_error():
     given["recipes"] = {r: {m: of[m] for m in given["metrics"]} for r, of in given["recipes"].items()}
     page = compare.page(given)
     assert "Error on held-out episodes" in page and "goal) pairs" not in page
+
+
+TRAININGS = {"fedavg": 0.6, "scaffold": 0.9, "fedper": 0.9, "fedskip": 0.5}
+
+
+def trainings(**extra):
+    return compared_trainings(TRAININGS, private=["fedper"], periods={"fedskip": 3}, **extra)
+
+
+def test_accuracy_of_the_last_round_is_the_headline_and_told_in_percent():
+    given = trainings()
+    assert compare.headline(given["metrics"])[0] == "accuracy/last" and compare.held(given) == "client"
+    assert compare.per_source(given["metrics"]) == {}
+    cell = next(c for c in compare.cells(given, "accuracy/last") if c.recipe == "scaffold")
+    assert cell.shown == f"{100 * cell.mean:.1f} %" and cell.words.endswith("] points") and cell.verdict == "better"
+    assert compare.findings(given)[0].startswith("Better than fedavg on accuracy of the last round: scaffold +")
+    assert (
+        compare.spelled("personal_accuracy/mean", "client") == "accuracy of each client's own model, mean over clients"
+    )
+
+
+def test_a_recipe_without_a_model_for_all_has_a_dash_and_comes_last():
+    *_, last = compare.cells(trainings(), "accuracy/last")
+    assert (last.recipe, last.verdict, last.shown) == ("fedper", "unmeasured", "–")
+
+
+def test_trainings_are_compared_by_what_they_spent():
+    page = compare.page(trainings())
+    assert page.count('class="around c') == 4 * 3  # rounds, averages, bytes, seconds; a head per client has no curve
+    for words in ("What was spent", "What each recipe sends and keeps", "Who has which examples", "Against averages"):
+        assert words in page
+    assert "on each client" not in page and "Size of the policy" not in page
+    assert page.index("Accuracy of the last round") < page.index("Accuracy against what was spent")
+
+
+def test_a_spread_that_is_rounding_alone_is_not_told():
+    facts = compare._facts(trainings(), ["megabytes", "client_seconds"])
+    mean, words, spread = facts["rows"][0]["values"][0]
+    assert (words, spread) == ("0.3000", "") and mean == pytest.approx(0.3)
+    assert facts["rows"][0]["values"][1][1] == "12.0 s"
+
+
+def test_other_comparisons_have_no_curves():
+    assert compare._spent(compared({"mtdt": 0.3, "harmodt": 0.9})) is None

@@ -21,11 +21,21 @@ from made_up_policy import (
     together,
 )
 from made_up_run import make_pool, make_run, picks_of
+from made_up_training import clients_that_disagree, compared_trainings, dealt, make_training_run, training
 
 from harmonia.core.compare import statistic
 from harmonia.core.errors import InputError, RunError
 from harmonia.core.files import read_json, write_json
-from harmonia.report import compare, decide, diagnose, diagnose_decide, select
+from harmonia.report import (
+    compare,
+    decide,
+    diagnose,
+    diagnose_decide,
+    diagnose_federate,
+    federate,
+    partition,
+    select,
+)
 from harmonia.report import pages as dispatch
 from harmonia.report.page import render
 from harmonia.select.context import Context
@@ -129,9 +139,20 @@ def policy_pages(folder, tasks, words="plain"):
     yield diagnose_decide.page(disagreement(tasks))
 
 
+def training_pages(folder, classes, words="plain"):
+    """``classes``: four names or more."""
+    told = {"recipe": words, "warnings": [words], "data": words}
+    yield federate.page(make_training_run(folder / "training", training(classes=classes, clients=6, **told)))
+    finals = {"fedavg": 0.7, f"better {words}": 0.8, "fedper": 0.8}
+    yield compare.page(compared_trainings(finals, private=["fedper"], warnings=[words]))
+    yield diagnose_federate.page(clients_that_disagree(classes=classes, data=words, partition=words))
+    yield partition.page(dealt(classes=classes, data=words, partition=words, means=words))
+
+
 def every_page(folder, names, texts="plain", ids=None):
     yield from pages(folder, names, texts, ids)
     yield from policy_pages(folder, [*names, *(f"task {i}" for i in range(4))], texts)
+    yield from training_pages(folder, [*names, *(f"class {i}" for i in range(4))], texts)
 
 
 def test_pages_load_nothing_and_run_their_own_script_only(tmp_path):
@@ -303,6 +324,8 @@ def test_the_page_is_that_of_the_stage_and_of_the_kind_of_result(tmp_path):
     for stage, kind, record, title in (
         ("decide", "comparison", compared({"mtdt": 0.4, "harmodt": 0.8}), "Comparison of recipes"),
         ("decide", "diagnosis", disagreement(), "Diagnosis of tasks"),
+        ("federate", "comparison", compared_trainings({"fedavg": 0.4, "moon": 0.8}), "Comparison of recipes"),
+        ("federate", "diagnosis", clients_that_disagree(), "Diagnosis of clients"),
         ("select", "comparison", comparison({"random": 0.0, "a": -0.1}), "Comparison of recipes"),
     ):
         write_json(tmp_path / kind / "run.json", {"status": "finished", "request": {"stage": stage}})

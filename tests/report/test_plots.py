@@ -36,6 +36,28 @@ def parsed(markup):
     return ElementTree.fromstring(str(markup))
 
 
+def test_a_band_runs_along_its_lower_end_and_back_along_its_upper():
+    series = Series("a", "c0", [5.0, 5.0, 5.0], ([4.0, 0.0, math.nan], [6.0, 10.0, math.nan]))
+    svg = parsed(lines([series], [0, 1, 2], x_label="x", y_label="y", describe="d", y_range=(0.0, 10.0)))
+    (band,) = (path.get("d") for path in svg.iter() if (path.get("class") or "").startswith("around"))
+    points = [tuple(map(float, pair.split(","))) for pair in band.strip("MZ").split("L")]
+    up = Scale(0, 10, 270 - 44, 12)
+    assert [y for _, y in points] == pytest.approx([up(4), up(0), up(10), up(6)], abs=0.06)
+    assert points[0][0] == points[3][0] < points[1][0] == points[2][0]
+
+
+def test_the_axis_has_room_for_a_band():
+    alone = str(lines([Series("a", "c0", [1.0, 2.0])], [0, 1], x_label="x", y_label="y", describe="d"))
+    wide = Series("a", "c0", [1.0, 2.0], ([1.0, 0.0], [1.0, 40.0]))
+    banded = str(lines([wide], [0, 1], x_label="x", y_label="y", describe="d"))
+    assert ">40<" in banded and ">40<" not in alone
+
+
+def test_small_figures_at_an_axis_are_short():
+    drawn = str(lines([Series("a", "c0", [0.0, 1.0])], [0.0, 0.5], x_label="seconds", y_label="y", describe="d"))
+    assert ">0.2<" in drawn and "0.2000" not in drawn
+
+
 def test_lines_draw_the_data_where_they_are():
     svg = parsed(lines([Series("a", "pool", [0.0, 5.0, 10.0])], [0, 1, 2], x_label="x", y_label="y", describe="d"))
     path = next(e for e in svg.iter("path") if e.get("class") == "line pool").get("d")

@@ -1,7 +1,7 @@
 import pytest
 from made_up_policy import TASKS, in_order
 
-from harmonia.report import stream
+from harmonia.report import plots, stream
 
 
 def test_what_was_kept_follows_the_column_of_each_task():
@@ -35,5 +35,5 @@ def test_learning_curves_are_there_only_where_they_were_measured():
 
 
 def test_colours_end_with_one_for_all_others():
-    roles = [role for role, _ in stream.roles([str(i) for i in range(12)])]
+    roles = [role for role, _ in plots.roles([str(i) for i in range(12)])]
     assert roles == [f"c{min(i, 8)}" for i in range(12)]

@@ -3,11 +3,12 @@ import io
 import numpy as np
 from made_up_policy import compared, disagreement, in_order, together
 from made_up_run import make_pool, make_run, picks_of
+from made_up_training import clients_that_disagree, compared_trainings, dealt, messages, training
 from rich.console import Console
 
 from harmonia.core.compare import statistic
 from harmonia.report import terminal
-from harmonia.report.decide import cosine
+from harmonia.report.numbers import cosine
 from harmonia.select.context import Context
 from harmonia.select.diagnosis import measure
 
@@ -116,3 +117,56 @@ def test_a_diagnosis_of_tasks_names_the_most_opposed():
     assert record["conflict"]["tasks"][lowest] in line and cosine(row[lowest]) in line
     assert "→ mtdt, harmodt, pcgrad" in text and "83.3 % opposed" in text
     assert "group" not in shown(terminal.diagnosis(disagreement(("a", "b")))).splitlines()[1]
+
+
+def test_a_training_shows_its_headline_first():
+    lines = shown(terminal.federation(training()), 80).splitlines()
+    rows = [line.split() for line in lines if "%" in line]
+    assert rows[0] == ["of", "all", "test", "examples", "80.0", "%", "66.7", "%"]
+    assert any("own models" in line and "91.5 %" in line for line in lines)
+    assert "14.0 s (7.5 s of clients), peak memory 768 MiB" in " ".join(" ".join(lines).split())
+
+
+def test_a_training_without_a_model_for_all_shows_own_models():
+    text = shown(terminal.federation(training(private=True)), 80)
+    assert "of all test examples" not in text and "91.5 %" in text
+    assert "accuracy" in shown(terminal.federation(training(personal=False)), 80)
+
+
+def test_a_plan_shows_what_is_sent_before_what_is_kept():
+    record = {
+        "recipe": "scaffold",
+        "network": {"kind": "mlp"},
+        "parameters": {"shared": 1000, "private": 0},
+        "clients": 100,
+        "active": 10,
+        "messages": messages("scaffold"),
+        "bytes": {"down": 8000, "up": 8000, "kept": 4000, "server": 4000},
+        "round": {"down": 80_000, "up": 80_000},
+        "backward": 1,
+        "notes": ["something was resolved"],
+    }
+    text = shown(terminal.messages(record), 80)
+    places = [text.index(words) for words in ("↓ sent", "↑ returned", "client keeps", "server keeps")]
+    assert places == sorted(places) and "…" not in text
+    assert "10 of 100 clients, 156 KiB per round" in text and "• something was resolved" in text
+
+
+def test_clients_are_listed_with_what_they_have_most_of():
+    text = shown(terminal.clients(dealt(classes=["ant", "[i]bee\x1b[31m", "cat", "dog"])), 100)
+    assert "2 of 4" in text and "[i]bee" in text and "\x1b[31m" not in text
+    assert "and 10 more clients" in shown(terminal.clients(dealt(30)))
+
+
+def test_a_diagnosis_of_clients_names_its_recipes():
+    record = clients_that_disagree()
+    text = " ".join(shown(terminal.diagnosis(record), 200).split())
+    assert f"mean cosine {cosine(record['conflict']['mean_cosine'])}" in text
+    assert "→ fedgela, fedmr, fedmr-intra" in text and "by 10.0 % of the model's length" in text
+
+
+def test_a_comparison_of_trainings_fits_a_screen_and_its_headings_differ():
+    text = shown(terminal.comparison(compared_trainings({"fedavg": 0.6, "scaffold": 0.9, "fedlesam-d": 0.7})), 80)
+    assert "accuracy of the last round (more is better)" in text and "…" not in text
+    table = text[text.index("means over the seeds") :]
+    assert "last 3" in table and "weighted" in table and "own" in table and "megabytes" in table

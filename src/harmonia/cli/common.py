@@ -60,7 +60,7 @@ class Work(Speech):
     resume: Annotated[bool, Parameter(negative="")] = False
     """Go on with an interrupted run in --out."""
     set: Annotated[list[str] | None, Parameter(name="--set", consume_multiple=True, negative="")] = None
-    """Change a part: axis.field=value, for instance solver.batch=1024; repeatable."""
+    """Change a part, axis.field=value, or exchange it, axis=part: see `harmonia explain RECIPE`; repeatable."""
     report: Annotated[bool, Parameter(negative="")] = False
     """Also write RUN/report.html, as `harmonia report RUN` does."""
     workers: int | None = None
@@ -110,6 +110,15 @@ class Documents:
     def reading(self) -> Reading:
         """Return the keyword arguments that say how documents are read."""
         return cast("Reading", dict(vars(self)))
+
+
+def recipe_name(recipe: str) -> str:
+    """Return what a recipe is called in the name of a folder.
+
+    >>> recipe_name("disf-unit"), recipe_name("mine/fair.yaml")
+    ('disf-unit', 'fair')
+    """
+    return Path(recipe).stem if recipe.endswith((".yaml", ".yml", ".json")) else recipe
 
 
 def words(listed: str) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from cyclopts import App
 
 from harmonia.cli.compare_decide import decide
+from harmonia.cli.compare_federate import federate
 from harmonia.cli.compare_select import select
 
 app = App(name="compare", help="Run several recipes on the same data, seeds and budget, and judge what comes out.")
 app.command(decide)
+app.command(federate)
 app.command(select)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from harmonia.cli.common import Speech, Work, words
+from harmonia.cli.common import Speech, Work, recipe_name, words
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -69,7 +69,6 @@ def decide(
     work.begin()
     from harmonia.decide.engine import decide as run
 
-    name = Path(recipe).stem if recipe.endswith((".yaml", ".yml", ".json")) else recipe
     result = run(
         data,
         recipe,
@@ -78,7 +77,7 @@ def decide(
         preset=preset,
         settings=work.set or (),
         seed=work.seed,
-        out=work.folder(f"decide-{name}"),
+        out=work.folder(f"decide-{recipe_name(recipe)}"),
         resume=work.resume,
         goals=goals,
         horizon=horizon,

@@ -25,25 +25,34 @@ judge what comes out.
     harmonia decide points --out policy         one policy for many tasks
     harmonia compare decide points              which way of sharing helps?
 
+    harmonia diagnose digits --clients 10 --partition pcdd:2
+    harmonia federate digits --clients 10 --partition pcdd:2 --recipe fedgela --out model
+    harmonia compare federate digits            which remedy helps clients that differ?
+
 A recipe is one choice per axis: `harmonia recipes select` lists them, `harmonia explain disf-unit` shows one.
 Exit codes: 0 done, 2 bad input or usage, 1 anything else."""
 
 app = App(name="harmonia", help=_HELP, help_format="markdown", suppress_keyboard_interrupt=False)
 
-for _name, _help in (
-    ("select", "Pick the documents worth training on."),
-    ("decide", "Train one policy for many tasks, from logged trajectories."),
-    ("trajectories", "Gather, import, export and show logged trajectories."),
-    ("compare", "Run several recipes on the same data, seeds and budget, and judge what comes out."),
-    ("report", "Write a run's self-contained HTML page."),
-    ("diagnose", "Measure how sources disagree, before any compute is spent."),
-    ("recipes", "List the recipes of a stage."),
-    ("explain", "Explain a recipe, or why a document was taken or left."),
-    ("cite", "Print the BibTeX of what a run or a recipe uses."),
-    ("data", "Get real datasets to try things on."),
-):
+_COMMANDS = {
+    "select": "Pick the documents worth training on.",
+    "decide": "Train one policy for many tasks, from logged trajectories.",
+    "federate": "Train one model with clients whose data differ and stay with them.",
+    "partition": "Show who gets which examples when data are dealt to clients.",
+    "trajectories": "Gather, import, export and show logged trajectories.",
+    "compare": "Run several recipes on the same data, seeds and budget, and judge what comes out.",
+    "report": "Write a run's self-contained HTML page.",
+    "diagnose": "Measure how sources disagree, before any compute is spent.",
+    "recipes": "List the recipes of a stage.",
+    "explain": "Explain a recipe, or why a document was taken or left.",
+    "cite": "Print the BibTeX of what a run or a recipe uses.",
+    "data": "Get real datasets to try things on.",
+}
+_WITH_COMMANDS = ("compare", "data", "decide", "federate", "trajectories")
+
+for _name, _help in _COMMANDS.items():
     app.command(
-        f"harmonia.cli.{_name}:{'app' if _name in ('compare', 'data', 'decide', 'trajectories') else _name}",
+        f"harmonia.cli.{_name}:{'app' if _name in _WITH_COMMANDS else _name}",
         name=_name,
         help=_help,
     )
@@ -52,6 +61,9 @@ for _name, _help in (
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; errors go to stderr as one message."""
     try:
+        if arguments and arguments[0] in _COMMANDS and app[arguments[0]].default_command is not None:
+            # the list of commands has one line of each; a command's own page tells all of its docstring
+            app[arguments[0]].help = None
         app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as error:
         return _fail(str(error), 2)

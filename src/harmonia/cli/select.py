@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from harmonia.cli.common import Documents, Engine, Work, shares
+from harmonia.cli.common import Documents, Engine, Work, recipe_name, shares
 from harmonia.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,13 +95,12 @@ def select(
             workers=work.workers,
         )
     else:
-        name = Path(recipe).stem if recipe.endswith((".yaml", ".yml", ".json")) else recipe
         result = run(
             inputs_of(pool),
             recipe,
             budget=budget,
             seed=work.seed,
-            out=work.folder(f"select-{name}"),
+            out=work.folder(f"select-{recipe_name(recipe)}"),
             resume=work.resume,
             settings=work.set or (),
             floors=shares(floor, "--floor"),

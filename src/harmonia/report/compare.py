@@ -1,7 +1,8 @@
 """The page of a comparison: recipes side by side, each difference to the baseline with its interval.
 
 A recipe is called better or worse only where the interval of its paired difference leaves zero out. Policies that were
-played have a second interval, over the (seed, goal) pairs, and streams of tasks have their success matrices.
+played have a second interval, over the (seed, goal) pairs, and streams of tasks have their success matrices. Federated
+trainings have curves against what they spent, and what each recipe sends.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from harmonia.report import plots, stream
+from harmonia.report import curves, partition, plots, stream
 from harmonia.report.heat import DEPTH, Heat
 from harmonia.report.heat import Cell as HeatCell
-from harmonia.report.numbers import NOTHING, bounds, known, percent, points, short, signed, value
+from harmonia.report.numbers import NOTHING, bounds, duration, known, percent, points, short, signed, value
 from harmonia.report.page import render
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ SHARES = (
     "forgetting",
     "backward_transfer",
     "zero_shot_transfer",
+    "accuracy",
+    "balanced_accuracy",
+    "class_spread",
+    "personal_accuracy",
 )
 """First words of metrics that are shares, told in percent and their differences in points."""
 WORDS = {
@@ -40,10 +45,15 @@ WORDS = {
     "validation_error": "error on held-out episodes",
     "forward_transfer": "forward transfer (Continual World)",
     "libero_forward_transfer": "forward transfer (LIBERO)",
+    "accuracy/last": "accuracy of the last round",
+    "accuracy/last3": "accuracy, mean of the last three judged rounds",
+    "class_spread": "spread of accuracy over classes (std)",
+    "personal_accuracy": "accuracy of each client's own model",
+    "personal_accuracy/weighted": "accuracy of each client's own model, weighted by its test examples",
 }
-"""First words of metrics that are spelled otherwise than they read."""
-HELD = ("source", "task")
-"""What the data of a comparison come from: of a selection, of a policy."""
+"""Metrics, or first words of metrics, that are spelled otherwise than they read."""
+HELD = {"select": "source", "decide": "task", "federate": "client"}
+"""Stage -> what the data of its comparisons come from."""
 UNSOLVED = 0.1
 """Mean success at and below which a task counts as not solved."""
 
@@ -57,6 +67,8 @@ class Unit(NamedTuple):
 
 
 PLAIN, SHARE, NUMBER = Unit(value, signed, ""), Unit(percent, points, " points"), Unit(short, signed, "")
+UNITS = {"parameters": NUMBER, "averages": NUMBER, "client_seconds": Unit(duration, signed, " s")}
+"""First words of metrics that are told otherwise than plain numbers and shares."""
 
 
 def unit(metric: str) -> Unit:
@@ -66,7 +78,7 @@ def unit(metric: str) -> Unit:
     ('50.0 %', '0.5000')
     """
     first = metric.partition("/")[0]
-    return SHARE if first in SHARES else NUMBER if first == "parameters" else PLAIN
+    return SHARE if first in SHARES else UNITS.get(first, PLAIN)
 
 
 @dataclass(frozen=True)
@@ -216,15 +228,17 @@ def _verdict(difference: float | None, low: float | None, high: float | None, wa
 
 def held(record: Mapping[str, Any]) -> str:
     """Return what the data of a comparison come from."""
-    return HELD[record.get("stage") == "decide"]
+    return HELD[record.get("stage") or "select"]
 
 
-def spelled(metric: str, of: str = HELD[0]) -> str:
+def spelled(metric: str, of: str = HELD["select"]) -> str:
     """Return a metric's name in words.
 
     >>> spelled("bpb/mean"), spelled("accuracy"), spelled("success/mean", "task")
     ('bits per byte, mean over sources', 'accuracy', 'success, mean over tasks')
     """
+    if metric in WORDS:
+        return WORDS[metric]
     name, _, part = metric.partition("/")
     name = WORDS.get(name, name.replace("_", " "))
     return name + {"": "", "mean": f", mean over {of}s", "worst": f", worst {of}"}.get(part, f" on {part}")
@@ -239,7 +253,7 @@ def per_source(metrics: Sequence[str]) -> dict[str, list[str]]:
     groups: dict[str, list[str]] = {}
     for metric in metrics:
         first, slash, rest = metric.partition("/")
-        if slash and rest not in ("mean", "worst"):
+        if slash and rest not in ("mean", "worst") and metric not in WORDS:
             groups.setdefault(first, []).append(metric)
     return groups
 
@@ -321,8 +335,8 @@ def page(record: dict[str, Any]) -> str:
     named = headline(record["metrics"]) or list(record["metrics"])
     judged = [metric for metric in named if direction(metric, record)] or named
     streams = record.get("matrices") or {}
-    # of a policy, what is said of each task comes before the lesser metrics
-    first = 1 if held(record) == "task" else len(judged)
+    # what is said of each task or client comes before the lesser metrics
+    first = 1 if held(record) != "source" else len(judged)
     tables = [_table(record, metric) for metric in judged]
     return render(
         "compare.html",
@@ -336,6 +350,7 @@ def page(record: dict[str, Any]) -> str:
         facts=_facts(record, [metric for metric in named if metric not in judged]),
         heats=[_heat(record, first, group) for first, group in per_source(record["metrics"]).items()],
         streams=_streams(streams),
+        spent=_spent(record),
         costs=_costs(record),
     )
 
@@ -368,9 +383,31 @@ def _streams(streams: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     return {
         "matrices": [(name, stream.matrix(of)) for name, of in streams.items()],
-        "legend": stream.roles(list(streams)),
+        "legend": plots.roles(list(streams)),
         "averages": stream.averages(streams),
         "forgotten": stream.forgotten(streams),
+    }
+
+
+def _spent(record: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return accuracy against what each recipe spent, what it sends, and the clients of the first seed."""
+    if not record.get("curves"):
+        return None
+    found = record["curves"]
+    sent = {
+        name: {
+            way: sum(row["bytes"] for row in rows if row["where"] == way) for way in ("down", "up", "kept", "server")
+        }
+        for name, rows in record["messages"].items()
+    }
+    return {
+        "plots": curves.accuracies(found),
+        "legend": plots.roles([name for name, each in found.items() if any(each)]),
+        "banded": curves.banded(found),
+        "messages": sent,
+        "arrays": record["messages"],
+        "picture": partition.picture(record["population"], record["classes"]),
+        "facts": partition.facts(record["population"]),
     }
 
 
@@ -378,8 +415,9 @@ def _facts(record: Mapping[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
     """Return what nobody calls good or bad, such as what a recipe picked: mean and spread per recipe."""
 
     def told(metric: str, of: Mapping[str, Any]) -> tuple[Any, str, str]:
-        whole = unit(metric).whole
-        return of["mean"], whole(of["mean"]), whole(of["std"]) if of["std"] else ""
+        whole, mean, std = unit(metric).whole, of["mean"], of["std"]
+        # a spread that is rounding alone is none
+        return mean, whole(mean), whole(std) if std and std > 1e-9 * abs(mean) else ""
 
     rows = [{"recipe": name, "values": [told(m, of[m]) for m in metrics]} for name, of in record["recipes"].items()]
     return {"metrics": [m.replace("_", " ") for m in metrics], "rows": rows}

@@ -15,10 +15,10 @@ from markupsafe import Markup
 from harmonia.core.files import read_json
 from harmonia.report import plots, stream
 from harmonia.report.folder import environment, optional_json, optional_text, phases
-from harmonia.report.heat import Heat, heat
-from harmonia.report.numbers import NOTHING, bounds, brief, known, middle, percent, points, short, value
+from harmonia.report.heat import Heat, cosines, heat
+from harmonia.report.numbers import NOTHING, bounds, brief, cosine, known, middle, percent, points, short, value
 from harmonia.report.page import render
-from harmonia.report.plots import Series
+from harmonia.report.plots import COLOURS, Series, roles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def page(run_folder: Path) -> str:
             "average": stream.averages({"average": found}),
             "forgetting": stream.forgotten({"forgetting": found}),
             "learning": stream.learning(found),
-            "legend": stream.roles(list(found["columns"])) if len(found["columns"]) <= stream.COLOURS else [],
+            "legend": roles(list(found["columns"])) if len(found["columns"]) <= COLOURS else [],
         }
         if found
         else None,
@@ -207,11 +207,6 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(shown) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
-def cosine(x: Any) -> str:
-    """Return a cosine to two digits."""
-    return f"{x:.2f}".replace("-0.00", "0.00").replace("-", "−") if known(x) else NOTHING
-
-
 def _tasks(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
     given, unknown = (summary["success"].get(mode, {}).get("tasks", {}) for mode in ("given", "unknown"))
     validation, widest = summary["validation"] or {}, max(summary["parameters"].values(), default=0) or 1
@@ -287,11 +282,6 @@ def _conflict(conflict: Mapping[str, Any] | None) -> dict[str, Any] | None:
         return None
     table = cosines(conflict["tasks"], conflict["cosine"])
     return {**conflict, "table": table, "words": cosine(conflict["mean_cosine"])}
-
-
-def cosines(names: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> Heat:
-    """Return a table of cosines, agreement green and opposition red."""
-    return heat(names, names, matrix, span=(0.0, 1.0), words=cosine, both_signs=True, plain=operator.eq)
 
 
 def _sharing(picture: Mapping[str, Any]) -> dict[str, Any]:
@@ -398,7 +388,7 @@ def _reuse(decisions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
 def _owned(owned: Mapping[str, float] | None) -> list[dict[str, Any]]:
     """Return the share of the weights that each task owns, and what is free, as parts of one bar."""
     named = [name for name in owned or {} if name != "free"]
-    parts = [{"name": name, "share": (owned or {})[name], "role": role} for role, name in stream.roles(named)]
+    parts = [{"name": name, "share": (owned or {})[name], "role": role} for role, name in roles(named)]
     return parts + ([{"name": "free", "share": owned["free"], "role": "pool"}] if owned else [])
 
 
@@ -423,10 +413,10 @@ def _losses(summary: Mapping[str, Any]) -> dict[str, Any] | None:
     phases = list(dict.fromkeys(point["phase"] for point in found))
     label = "phase" if not ordered and len(phases) > 1 else "task"
     names = list(dict.fromkeys(point[label] for point in found))
-    if ordered or len(names) <= stream.COLOURS:
+    if ordered or len(names) <= COLOURS:
         at = places
         curves = {name: [p["loss"] if p[label] == name else math.nan for p in found] for name in names}
-        which = [(f"c{i % stream.COLOURS}", name) for i, name in enumerate(names)]
+        which = [(f"c{i % COLOURS}", name) for i, name in enumerate(names)]
     else:
         block = -(-len(found) // BLOCKS)
         at = places[::block]
@@ -442,7 +432,7 @@ def _losses(summary: Mapping[str, Any]) -> dict[str, Any] | None:
             log_y=True,
             describe="Training loss along the steps",
         ),
-        "legend": which if 1 < len(which) <= stream.COLOURS else [],
+        "legend": which if 1 < len(which) <= COLOURS else [],
         "phases": phases if label == "task" else [],
     }
 

@@ -6,9 +6,8 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harmonia.report.decide import cosine, cosines
-from harmonia.report.heat import heat
-from harmonia.report.numbers import brief, count, percent
+from harmonia.report.heat import cosines, heat
+from harmonia.report.numbers import brief, cosine, count, percent
 from harmonia.report.page import render
 
 

@@ -6,11 +6,12 @@ number where it is pointed at.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from harmonia.report.numbers import known, value
+from harmonia.report.numbers import cosine, known, value
 
 DEPTH = 60
 """Strongest tint, in percent of the tone."""
@@ -108,3 +109,8 @@ def heat(
         )
 
     return Heat(list(columns), [(rows[i], [cell(i, j) for j in range(len(columns))]) for i in range(len(rows))], corner)
+
+
+def cosines(names: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> Heat:
+    """Return a table of cosines, agreement green and opposition red."""
+    return heat(names, names, matrix, span=(0.0, 1.0), words=cosine, both_signs=True, plain=operator.eq)

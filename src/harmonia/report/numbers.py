@@ -74,6 +74,15 @@ def signed(x: Any) -> str:
     return NOTHING if not known(x) else ("−" if x < 0 else "+") + value(abs(x))
 
 
+def cosine(x: Any) -> str:
+    """Return a cosine to two digits.
+
+    >>> cosine(0.123), cosine(-0.5), cosine(-0.001)
+    ('0.12', '−0.50', '0.00')
+    """
+    return f"{x:.2f}".replace("-0.00", "0.00").replace("-", "−") if known(x) else NOTHING
+
+
 def percent(share: Any) -> str:
     """Return a share as a percentage to about three digits.
 

@@ -16,17 +16,27 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     """Write the self-contained HTML page of a finished run and return its path.
 
     Args:
-        run: folder of a selection, a policy, a comparison or a diagnosis.
+        run: folder of a selection, a policy, a federated training, a comparison or a diagnosis.
         out: where to write; ``RUN/report.html`` when left out.
 
     Raises:
         InputError: the folder is not that of a finished run, or ``out`` is a folder.
     """
     folder = Path(run)
-    target = Path(out) if out is not None else folder / "report.html"
-    if target.is_dir():
-        raise InputError(f"--out {target} is a folder; name the page, for instance {target / 'report.html'}")
+    target = page_file(out if out is not None else folder / "report.html", "--out")
     write_text(target, page_of(folder))
+    return target
+
+
+def page_file(path: str | Path, option: str) -> Path:
+    """Return where a page is to be written.
+
+    Raises:
+        InputError: ``option`` names a folder.
+    """
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{option} {target} is a folder; name the page, for instance {target / 'report.html'}")
     return target
 
 
@@ -56,6 +66,9 @@ PAGES = {
     ("decide", "run"): "harmonia.report.decide",
     ("decide", "comparison"): "harmonia.report.compare",
     ("decide", "diagnosis"): "harmonia.report.diagnose_decide",
+    ("federate", "run"): "harmonia.report.federate",
+    ("federate", "comparison"): "harmonia.report.compare",
+    ("federate", "diagnosis"): "harmonia.report.diagnose_federate",
 }
 """(stage, kind of result) -> module whose ``page`` makes the page of a run folder, or of a comparison's or diagnosis's
 record; a stage adds a line for each kind that it has."""

@@ -16,6 +16,8 @@ from harmonia.report.numbers import short, value, visible
 
 WIDTH, HEIGHT = 480.0, 270.0
 LEFT, RIGHT, TOP, BOTTOM = 54.0, 14.0, 12.0, 44.0
+COLOURS = 8
+"""Curves with a colour of their own; the others share one."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,24 @@ class Scale:
 
 @dataclass(frozen=True)
 class Series:
-    """One line or histogram: a name, its CSS class and its heights."""
+    """One line or histogram.
+
+    Attributes:
+        name: what it is.
+        role: its CSS class.
+        y: its heights.
+        band: lower and upper ends of what is drawn around a line, or None.
+    """
 
     name: str
     role: str
     y: Sequence[float]
+    band: tuple[Sequence[float], Sequence[float]] | None = None
+
+
+def roles(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the CSS class of each name, in order: a colour each while there are any."""
+    return [(f"c{min(place, COLOURS)}", name) for place, name in enumerate(names)]
 
 
 def lines(
@@ -98,7 +113,8 @@ def lines(
         y_words: how a y value is written.
         whole_x: x values are counts, so only whole numbers stand at the axis.
     """
-    heights = [y for s in series for y in s.y if math.isfinite(y) and (y > 0 or not log_y)]
+    drawn = [ys for s in series for ys in (s.y, *(s.band or ()))]
+    heights = [y for ys in drawn for y in ys if math.isfinite(y) and (y > 0 or not log_y)]
     if not heights or len(x) == 0:
         return nothing("nothing to draw")
     low, high = y_range or (min(heights), max(heights))
@@ -111,6 +127,13 @@ def lines(
     across = Scale(x[0], x[-1] if x[-1] > x[0] else x[0] + 1, LEFT, WIDTH - RIGHT, log_x)
     up = Scale(low, high if high > low else low * 1.1 + 1e-12, HEIGHT - BOTTOM, TOP, log_y)
     body = Markup("")
+    for s in series:
+        if s.band:
+            ends = [(across(a), up(y), up(z)) for a, y, z in zip(x, *s.band, strict=False) if math.isfinite(y + z)]
+            path = "L".join(
+                f"{a:.1f},{b:.1f}" for a, b in [*((a, y) for a, y, _ in ends), *((a, z) for a, _, z in reversed(ends))]
+            )
+            body += Markup('<path class="around {}" d="{}"/>').format(s.role, f"M{path}Z" if ends else "")
     for s in series:
         points = [
             (across(a), up(y)) for a, y in zip(x, s.y, strict=False) if math.isfinite(y) and (y >= up.low or not log_y)
@@ -133,7 +156,14 @@ def lines(
         tip = "\n".join([f"{x_label} {short(a)}", *(f"{s.name}: {y_words(s.y[i])}" for s in measured)])
         body += _band(left, max(right - left, 1.0), tip)
     return _framed(
-        body, across, up, x_label=x_label, y_label=y_label, describe=describe, y_words=y_words, whole_x=whole_x
+        body,
+        across,
+        up,
+        x_label=x_label,
+        y_label=y_label,
+        describe=describe,
+        y_words=y_words,
+        whole_x=whole_x,
     )
 
 
@@ -272,7 +302,7 @@ def _framed(
 ) -> Markup:
     left, right, bottom = LEFT, WIDTH - RIGHT, HEIGHT - BOTTOM
     axes = Markup("")
-    for y in up.ticks(5):
+    for y in up.ticks():
         axes += Markup(
             '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
             '<text x="{}" y="{:.1f}" text-anchor="end">{}</text>'
@@ -294,7 +324,7 @@ def _framed(
 def _tick(x: float, scale: Scale, words: Callable[[float], str]) -> str:
     if scale.log and x < 1:
         return f"{x:.0e}".replace("e-0", "e-") if x < 0.001 else f"{x:g}"
-    if words is value:
+    if words in (value, short):
         words = short if abs(x) >= 1000 else lambda y: f"{y:.3g}"
     if words is short and abs(x) >= 1000:
         digits, letter = short(x).split()

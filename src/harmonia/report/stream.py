@@ -13,13 +13,10 @@ from harmonia.maths.continual_metrics import average_success, forgetting_curve
 from harmonia.report import plots
 from harmonia.report.heat import Heat, heat
 from harmonia.report.numbers import percent, rounded
-from harmonia.report.plots import Series
+from harmonia.report.plots import Series, roles
 
 if TYPE_CHECKING:
     from markupsafe import Markup
-
-COLOURS = 8
-"""Curves with a colour of their own; the others share one."""
 
 
 def matrix(stream: Mapping[str, Any]) -> Heat:
@@ -74,11 +71,6 @@ def forgotten(streams: Mapping[str, Mapping[str, Any]]) -> Markup:
         y_label="forgetting",
         describe="Success lost on average since each task was learned, after each task",
     )
-
-
-def roles(names: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the CSS class of each name, in order: a colour each while there are any."""
-    return [(f"c{min(place, COLOURS)}", name) for place, name in enumerate(names)]
 
 
 def learning(stream: Mapping[str, Any]) -> Markup | None:

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harmonia.report.compare import cells, direction, findings, headline, held, pairs, spelled, unit
-from harmonia.report.decide import cosine, totals
 from harmonia.report.decide import findings as policy_findings
-from harmonia.report.numbers import bounds, brief, count, duration, middle, percent, ratio, short, size, value
+from harmonia.report.decide import totals
+from harmonia.report.federate import findings as training_findings
+from harmonia.report.numbers import bounds, brief, cosine, count, duration, middle, percent, ratio, short, size, value
+from harmonia.report.partition import findings as partition_findings
 from harmonia.report.plain import plain
 from harmonia.report.select import findings as selection_findings
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from harmonia.report.compare import Cell
 
 SOURCES = 20
-"""Most sources listed."""
+"""Most sources or clients listed."""
 
 
 def selection(summary: Mapping[str, Any]) -> Group:
@@ -90,13 +92,22 @@ def _pairs(record: Mapping[str, Any]) -> Table:
 def _means(record: Mapping[str, Any], metrics: Sequence[str]) -> Table:
     """Return what else was measured: means over the seeds."""
     arrow = {-1: "↓", 1: "↑", 0: ""}
-    first = [m.partition("/")[0].removeprefix("validation_") for m in metrics]
+    first = [_BRIEFLY.get(m, m.partition("/")[0]) for m in metrics]
     names = [f"{name}_{arrow[direction(m, record)]}".replace("_", "\n") for name, m in zip(first, metrics, strict=True)]
     table = _table("recipe", *names)
     table.collapse_padding = True
     for recipe, of in record["recipes"].items():
         table.add_row(plain(recipe), *(unit(m).whole(of[m]["mean"]) for m in metrics))
     return _titled(table, "means over the seeds (↑ more is better, ↓ less is)")
+
+
+_BRIEFLY = {
+    "validation_error": "error",
+    "accuracy/last3": "last 3_rounds",
+    "personal_accuracy/mean": "own_models",
+    "personal_accuracy/weighted": "own,_weighted",
+}
+"""Metrics whose headings would not fit, or would read alike."""
 
 
 def _costs(record: Mapping[str, Any], metrics: Sequence[str]) -> Table:
@@ -161,8 +172,9 @@ def policy(summary: Mapping[str, Any]) -> Group:
 
 
 def diagnosis(record: Mapping[str, Any]) -> Group:
-    """Return the sources of a pool, or the tasks of a trajectory data set, and what stands out."""
-    return _of_tasks(record) if record.get("stage") == "decide" else _of_sources(record)
+    """Return the sources of a pool, the tasks of a trajectory data set, or clients, and what stands out."""
+    of = {"decide": _of_tasks, "federate": _of_clients}.get(record.get("stage", "select"), _of_sources)
+    return of(record)
 
 
 def _of_tasks(record: Mapping[str, Any]) -> Group:
@@ -191,6 +203,85 @@ def _of_tasks(record: Mapping[str, Any]) -> Group:
         f"{brief(conflict['magnitude_ratio'])} times the smallest"
     )
     return Group(table, plain(whole, 400), *_advice(record))
+
+
+def _of_clients(record: Mapping[str, Any]) -> Group:
+    from rich.console import Group
+
+    conflict, drift = record["conflict"], record["drift"]
+    whole = (
+        f"gradients of clients: mean cosine {cosine(conflict['mean_cosine'])}, {percent(conflict['opposed_pairs'])} of "
+        f"the pairs opposed; one local training moves a client by {percent(drift['mean'] / (drift['model'] or 1))} of "
+        "the model's length"
+    )
+    return Group(clients(record), plain(whole, 400), *_advice(record))
+
+
+def clients(record: Mapping[str, Any]) -> Group:
+    """Return the clients of a partition: how much each has, and of which classes most."""
+    from rich.console import Group
+
+    population, names = record["population"], record["classes"]
+    table = _table("client", "examples", "classes", "distance", "most of")
+    for client, size_ in enumerate(population["sizes"][:SOURCES]):
+        held = sorted(zip(population["table"][client], names, strict=True), key=lambda pair: -pair[0])[:3]
+        table.add_row(
+            str(client),
+            count(size_),
+            f"{population['classes_held'][client]} of {len(names)}",
+            brief(population["distance"][client]),
+            plain(", ".join(f"{middle(name, 16)} {percent(n / size_)}" for n, name in held if n), 60),
+        )
+    return Group(
+        table,
+        *_more(len(population["sizes"]), "clients"),
+        *(plain(f"• {line}", 400) for line in partition_findings(population)),
+    )
+
+
+def federation(summary: Mapping[str, Any]) -> Group:
+    """Return what came out of a federated training: the headline, accuracy per class, what it says."""
+    from rich.console import Group
+
+    final, last3, personal = summary["final"], summary["last3"], summary["personal"]
+    table = _table("accuracy", "last round", "mean of last 3")
+    if final:
+        for name, words in (("accuracy", "of all test examples"), ("balanced_accuracy", "mean over classes")):
+            table.add_row(words, percent(final[name]), percent(last3[name]))
+    if personal:
+        table.add_row("own models, mean over clients", percent(personal["mean"]), "–")
+    lines = [plain(f"• {line}", 400) for line in training_findings(summary)]
+    cost = (
+        f"{duration(sum(summary['seconds'].values()))} ({duration(summary['client_seconds'])} of clients), peak memory "
+        f"{size(summary['peak_memory_bytes'])}"
+    )
+    return Group(table, *lines, plain(cost))
+
+
+def messages(record: Mapping[str, Any]) -> Group:
+    """Return the plan of a recipe: bytes per client and round first, then every array."""
+    from rich.console import Group
+
+    each, whole = record["bytes"], record["round"]
+    table = _table("array", "", "numbers", "bytes", "what it is")
+    for row in sorted(record["messages"], key=lambda row: list(_WHERE).index(row["where"])):
+        words = (plain(row["name"].replace("_", " ")), _WHERE[row["where"]], count(row["numbers"]), size(row["bytes"]))
+        table.add_row(*words, plain(row["why"], 200))
+    table.columns[1].justify = table.columns[-1].justify = "left"
+    table.columns[-1].no_wrap = False
+    head = (
+        f"{record['recipe']}, {record['network']['kind']} of {short(record['parameters']['shared'])} shared numbers: a "
+        f"client is sent {size(each['down'])} and sends {size(each['up'])}; {record['active']} of {record['clients']} "
+        f"clients, {size(whole['down'] + whole['up'])} per round"
+    )
+    kept = (
+        f"kept by a client: {size(each['kept']) if each['kept'] else 'nothing'}; by the server beside the model: "
+        f"{size(each['server']) if each['server'] else 'nothing'}; backward passes per local step: {record['backward']}"
+    )
+    return Group(plain(head, 400), table, plain(kept, 400), *(plain(f"• {line}", 400) for line in record["notes"]))
+
+
+_WHERE = {"down": "↓ sent", "up": "↑ returned", "kept": "client keeps", "server": "server keeps"}
 
 
 def _of_sources(record: Mapping[str, Any]) -> Group:
@@ -256,5 +347,5 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _more(sources: int) -> list[Text]:
-    return [plain(f"… and {sources - SOURCES} more sources")] if sources > SOURCES else []
+def _more(number: int, of: str = "sources") -> list[Text]:
+    return [plain(f"… and {number - SOURCES} more {of}")] if number > SOURCES else []
