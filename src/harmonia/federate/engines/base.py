@@ -9,13 +9,12 @@ from harmonia.federate.messages import Job, Lost, Reply
 
 
 class Engine(Protocol):
-    """Runs the clients of a round.
+    """Runs the clients of a round."""
 
-    Attributes:
-        examines: whether its clients can judge their models on test examples of their own.
-    """
-
-    examines: bool
+    @property
+    def examines(self) -> bool:
+        """Whether its clients can judge their models on test examples of their own."""
+        ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Reply | Lost]:
         """Yield the answers of these clients, in the order of the jobs."""
