@@ -4,7 +4,7 @@ Twenty clients, the same recipe, model, examples and steps in every engine; one 
 the reference. With ``--model mlp:1 --steps 1 --batch 1`` clients do next to nothing, which shows what an engine adds.
 
     python -m benchmarks.federate.engines --model mlp --batch 8
-    python -m benchmarks.federate.engines --model cnn --batch 32 --flower
+    python -m benchmarks.federate.engines --model cnn --batch 32 --flower --pfllib PFLlib/system
 """
 
 from __future__ import annotations
@@ -86,15 +86,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3, help="alternations between the engines")
-    parser.add_argument("--flower", action="store_true", help="measure Flower's simulation too")
+    parser.add_argument("--flower", action="store_true", help="measure Flower's own averaging in its simulation too")
+    parser.add_argument("--pfllib", type=Path, help="folder system of a checkout of PFLlib, to measure it too")
     given = parser.parse_args()
     single_threaded(given.threads)
-    data = images(given.clients, given.batch * 8)
+    data = images(given.clients, given.batch * given.steps)
     engines = ["loop", "vmap", "processes"]
     seconds: dict[str, list[float]] = {engine: [] for engine in engines}
     for _ in range(given.repeats):  # engines alternate, so that a busy minute falls on all of them
         for engine in engines:
             seconds[engine] += seconds_of(engine, given, data)
+        if given.pfllib:
+            from benchmarks.peers.pfllib_rounds import pfllib_seconds
+
+            seconds["PFLlib"] = seconds.get("PFLlib", []) + pfllib_seconds(given, data)
     if given.flower:
         from benchmarks.peers.flower_rounds import flower_seconds
 
