@@ -273,8 +273,8 @@ def test_a_task_whose_gradient_vanishes_cannot_be_placed(capsys, tmp_path, monke
     gather("points:conflict4", tmp_path / "d", episodes=4, horizon=8, workers=1)
     found = GroupMasksLearner._mean_gradients
 
-    def vanished(self, around, cluster):
-        gradients = found(self, around, cluster)
+    def vanished(self, tasks, around, cluster):
+        gradients = found(self, tasks, around, cluster)
         gradients[2] = 0
         return gradients
 
@@ -311,8 +311,11 @@ def test_masks_that_are_full_name_the_task_and_the_remedy(capsys, data, tmp_path
     [
         (["--recipe", "famo", "--tasks", "north"], "gradient=famo .* and there is only one"),
         (["--recipe", "mtl", "--set", "gradient=pcgrad", "--tasks", "north"], "only one"),
-        (["--recipe", "er", "--set", "gradient=famo"], "a stream trains one at a time"),
-        (["--recipe", "expert", "--set", "stream=er"], "sharing=experts keeps earlier tasks by construction"),
+        (["--recipe", "er", "--stream", "north,east", "--set", "gradient=famo"], "a stream trains one at a time"),
+        (
+            ["--recipe", "expert", "--stream", "north,east", "--set", "stream=er"],
+            "sharing=experts keeps earlier tasks by construction",
+        ),
         (["--recipe", "harmodt", "--set", "sharing.sparsity=1"], "should be less than 1"),
         (["--recipe", "harmodt", "--set", "sharing.selector.interval=0"], "greater than or equal to 1"),
         (["--recipe", "packnet", "--set", "sharing.prune=1"], "should be less than 1"),
