@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -127,6 +127,8 @@ def test_the_overlap_of_two_halves():
 
 
 @given(st.lists(arrays(float, st.integers(1, 8), elements=st.floats(-1e6, 1e6)), min_size=2, max_size=4))
+@example([np.array([0.0]), np.array([5e-324])])
+@example([np.array([1e6]), np.array([1e6 + 1e-9])])
 def test_an_overlap_is_a_share_symmetric_and_whole_with_itself(returns):
     found = np.array(return_overlap(returns))
     assert np.array_equal(found, found.T) and np.allclose(np.diag(found), 1)

@@ -136,6 +136,8 @@ def return_overlap(returns: Sequence[np.ndarray]) -> list[list[float]]:
     Where it is small, the return that is asked for tells the policy which task it is in.
     """
     everything = np.concatenate(returns)
-    edges = np.histogram_bin_edges(everything, BINS)
+    edges = np.linspace(everything.min(), everything.max(), BINS + 1)
+    if (np.diff(edges) <= 0).any():  # no room for bins between numbers that are as good as equal
+        edges = np.linspace(everything.mean() - 0.5, everything.mean() + 0.5, BINS + 1)
     shares = np.stack([np.histogram(each, edges)[0] / len(each) for each in returns])
     return np.minimum(shares[:, None], shares[None, :]).sum(axis=2).round(4).tolist()
