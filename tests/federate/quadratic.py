@@ -119,6 +119,7 @@ class Quadratic:
         self.loss = stack.received.new_zeros(len(stack.received))
 
     def take(self, rows, valid):
+        valid = torch.ones_like(rows, dtype=torch.bool) if valid is None else valid
         weight = (valid.double() / valid.sum(dim=1, keepdim=True).clamp(min=1))[..., None]
         h, c = self.inputs[rows].unbind(dim=2)
         self.square, self.linear = (weight * h).sum(dim=1), (weight * h * c).sum(dim=1)

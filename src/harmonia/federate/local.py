@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from harmonia.federate.batches import Batches
@@ -56,19 +57,20 @@ def train(
     training, objective = recipe.training, Objective(model, recipe, stack, inputs, labels)
     perturbation, correction = recipe.perturb.begin(stack), recipe.drift.begin(stack)
     rows, valid = torch.from_numpy(batches.rows).to(labels.device), torch.from_numpy(batches.valid).to(labels.device)
+    full, all_run = np.atleast_1d(batches.valid.all(axis=(0, 2))), int(batches.steps.min())
     shift = perturbation.constant
     at_iterate = training.weight_decay > 0 or not isinstance(recipe.drift, NoDrift)
-    point = stack.received if shift is None else stack.received + shift
+    point = stack.received.clone() if shift is None else stack.received + shift
     velocity: Tensor | None = None
     total = point.new_zeros(len(point))
     model.network.module.train()
     for step in range(rows.shape[1]):
-        objective.take(rows[:, step], valid[:, step])
+        objective.take(rows[:, step], None if full[step] else valid[:, step])
         gradient = perturbation.gradient(point, objective.gradient)
-        total += objective.loss * (step < stack.steps)
+        total += objective.loss if step < all_run else objective.loss * (step < stack.steps)
         iterate = point if shift is None or not at_iterate else point - shift
         gradient = correction.add(gradient, iterate)
-        moving = _moving(model, recipe, stack, step)
+        moving = _moving(model, recipe, stack, step, all_run)
         if moving is not None:  # what rests is no part of the norm, and gathers no velocity
             gradient = gradient * moving
         if training.clip is not None:
@@ -77,9 +79,9 @@ def train(
         if training.weight_decay:
             gradient = gradient + training.weight_decay * iterate
         if training.momentum:
-            velocity = gradient if velocity is None else training.momentum * velocity + gradient
+            velocity = gradient.clone() if velocity is None else velocity.mul_(training.momentum).add_(gradient)
             gradient = velocity
-        point = point - stack.rate * (gradient if moving is None else gradient * moving)
+        point.sub_(gradient if moving is None else gradient * moving, alpha=stack.rate)
     final = point if shift is None else point - shift
     kept, up = perturbation.end(final)
     for found, more in zip((kept, up), correction.end(final), strict=True):
@@ -101,35 +103,30 @@ class Objective:
         self.loss = stack.received.new_zeros(len(stack.received))
         self._others = {name: self._model(name) for name in self.part.reads_models}
 
-    def take(self, rows: Tensor, valid: Tensor) -> None:
-        """Take up the batch of the next step: (m, B) rows of the data, and which of them are real."""
+    def take(self, rows: Tensor, valid: Tensor | None) -> None:
+        """Take up the batch of the next step: (m, B) rows of the data, and which of them are real; None for all."""
         self._x, self._y, self._valid = self.inputs[rows], self.labels[rows], valid
-        self._seen: dict[str, Tensor] | None = None
+        with torch.no_grad():
+            self._seen = {name: self.model.features(vectors, self._x) for name, vectors in self._others.items()}
 
     def gradient(self, at: Tensor) -> Tensor:
         """Return the gradient of each client's loss at these vectors: (m, P); ``loss`` holds the losses."""
-        at = at.detach().requires_grad_(True)
-        losses = self.losses(at)
-        self.loss = losses.detach()
-        return torch.autograd.grad(losses.sum(), at)[0]
+        self.loss, gradient = self.model.differentiate(at, self._x, self.stack.counts, self.losses)
+        return gradient
 
-    def losses(self, at: Tensor) -> Tensor:
-        """Return each client's loss on its present batch: (m,)."""
-        model, count = self.model, self._valid.sum(dim=1).clamp(min=1)
-        features = model.features(at, self._x)
-        logits = model.logits(at, features, self.stack.counts, "local")
+    def losses(self, features: Tensor, logits: Tensor) -> Tensor:
+        """Return each client's loss on its present batch from (m, B, d) and (m, B, C): (m,)."""
+        valid = self._valid
         each = torch.nn.functional.cross_entropy(logits.flatten(0, 1), self._y.flatten(), reduction="none")
-        losses = (each.view_as(self._y) * self._valid).sum(dim=1) / count
+        each = each.view_as(self._y)
+        losses = each.mean(dim=1) if valid is None else (each * valid).sum(dim=1) / valid.sum(dim=1).clamp(min=1)
         if self.part.plain:
             return losses
-        if self._seen is None:
-            with torch.no_grad():
-                self._seen = {name: model.features(vectors, self._x) for name, vectors in self._others.items()}
         extra = self.part.term(
             features,
             self._y,
-            self._valid,
-            classes=model.classes,
+            torch.ones_like(self._y, dtype=torch.bool) if valid is None else valid,
+            classes=self.model.classes,
             anchors=self.anchors,
             known=self.known,
             others=self._seen,
@@ -145,12 +142,22 @@ class Objective:
         return torch.where(self.stack.first[:, None], received, held)
 
 
-def _moving(model: ClientModel, recipe: FederateRecipe, stack: Stack, step: int) -> Tensor | None:
-    """Return which coordinates this step moves: (m, P) or (m, 1) as factors; None for all."""
-    running = (step < stack.steps)[:, None]
+def _moving(model: ClientModel, recipe: FederateRecipe, stack: Stack, step: int, all_run: int) -> Tensor | None:
+    """Return which coordinates this step moves: (m, P) or (m, 1) as factors; None for all.
+
+    Args:
+        model: says which coordinates are the head's.
+        recipe: its head may rest, or the backbone.
+        stack: the clients.
+        step: from 0.
+        all_run: so many first steps are steps of every client.
+    """
     moves = recipe.head.moves(step, stack.steps)
+    if moves is None and not recipe.head.frozen and step < all_run:
+        return None
+    running = (step < stack.steps)[:, None]
     if moves is None and not recipe.head.frozen:
-        return None if bool(running.all()) else running.to(stack.received.dtype)
+        return running.to(stack.received.dtype)
     moving = running.expand(-1, model.size).clone()
     if moves is not None:
         moving[:, model.backbone] &= moves[:, :1]

@@ -5,6 +5,7 @@ Layout of a vector: [backbone | head]. Many clients run in one pass (``torch.fun
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -77,10 +78,11 @@ class ClientModel:
                 f"the model keeps running statistics ({kept[0]}), which are one client's own and cannot be averaged "
                 "safely: use GroupNorm, or BatchNorm with track_running_stats=False"
             )
-        self.network = FlatNetwork(_Body(backbone))
+        self.network = FlatNetwork(_Body(backbone).requires_grad_(True))
         self.part = head
         self.head: HeadMap = head.build(classes, features, seed)
         self.classes, self.width = classes, features
+        self._first = self.network.initial()
         self.backbone = slice(0, self.network.size)
         self.size = self.network.size + self.head.size
         stays = head.private or head.frozen
@@ -95,17 +97,18 @@ class ClientModel:
 
     def initial(self) -> Tensor:
         """Return the first weights: (P + H,)."""
-        first = self.network.initial()
-        return torch.cat([first, self.head.initial().to(first)]) if self.head.size else first
+        return torch.cat([self._first, self.head.initial().to(self._first)]) if self.head.size else self._first.clone()
 
     def features(self, vectors: Tensor, inputs: Tensor) -> Tensor:
         """Return features: (m, P), (m, B, ...) -> (m, B, d)."""
         bodies = vectors[:, self.backbone]
         if len(vectors) == 1:
-            found: Tensor = self.network(bodies[0], inputs[0])[None]
+            found: Tensor = self.network(bodies[0], _by_pixel(inputs[0]))[None]
             return found
-        run = torch.func.vmap(self.network, randomness="different")
-        every: Tensor = run(bodies, inputs)
+        return self._side_by_side(bodies, inputs)
+
+    def _side_by_side(self, bodies: Tensor, inputs: Tensor) -> Tensor:
+        every: Tensor = torch.func.vmap(self.network, randomness="different")(bodies, inputs)
         return every
 
     def logits(
@@ -113,3 +116,38 @@ class ClientModel:
     ) -> Tensor:
         """Return logits: (m, P), (m, B, d) -> (m, B, C)."""
         return self.head.logits(vectors[:, self.network.size :], features, counts, mode)
+
+    def differentiate(
+        self, vectors: Tensor, inputs: Tensor, counts: Tensor, losses: Callable[[Tensor, Tensor], Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss of each client and its gradient: (m,) and (m, P).
+
+        Args:
+            vectors: (m, P) where to take them.
+            inputs: (m, B, ...) a batch of each client.
+            counts: (m, C) examples per class of each client.
+            losses: from features (m, B, d) and local logits (m, B, C) to (m,).
+        """
+        head = vectors[:, self.network.size :].detach().requires_grad_(True)
+        if len(vectors) == 1:
+            self.network.load(vectors[0, self.backbone])
+            leaves: list[Tensor] = [*self.network.parameters]
+            features = self.network.module(_by_pixel(inputs[0]))[None]
+        else:
+            leaves = [vectors[:, self.backbone].detach().requires_grad_(True)]
+            features = self._side_by_side(leaves[0], inputs)
+        found = losses(features, self.head.logits(head, features, counts, "local"))
+        if self.head.size:
+            leaves.append(head)
+        gradients = torch.autograd.grad(found.sum(), leaves, materialize_grads=True)
+        return found.detach(), torch.cat([gradient.reshape(len(vectors), -1) for gradient in gradients], dim=1)
+
+
+def _by_pixel(inputs: Tensor) -> Tensor:
+    """Lay images out with the channels of a pixel side by side, in which convolutions and pooling are faster."""
+    if inputs.dim() != 4:
+        return inputs
+    _, channels, _, width = inputs.shape
+    laid = inputs.contiguous(memory_format=torch.channels_last)
+    # strides say it where the shape does not, with one channel
+    return laid.as_strided(laid.shape, (laid[0].numel(), 1, channels * width, channels))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CNN(Architecture):
-    """Two 5 x 5 convolutions, each with ReLU and 2 x 2 maximum, then one layer to the features.
+    """Two 5 x 5 convolutions, each with 2 x 2 maximum and ReLU, then one layer to the features.
 
     28 x 28 grey images: 19,872 weights, 20,522 with a linear head of ten classes.
     """
@@ -42,11 +42,11 @@ class CNN(Architecture):
         layers: list[nn.Module] = [
             Scaled(),
             nn.Conv2d(shape[0], first, 5),
+            nn.MaxPool2d(2),  # before the ReLU, with which it commutes: a quarter of the numbers to rectify
             nn.ReLU(),
-            nn.MaxPool2d(2),
             nn.Conv2d(first, second, 5),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
             nn.Flatten(),
             nn.Linear(second * height * width, self.features),
         ]
