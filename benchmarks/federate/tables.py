@@ -10,13 +10,16 @@ training images first (``--tune``), with one seed that is not used again.
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.record import Record, options
+from harmonia.core.errors import RunError
 from harmonia.core.seeds import generator
 from harmonia.data.labelled import Labelled, open_labelled
 from harmonia.federate.comparison import compare
@@ -69,25 +72,34 @@ def data(train: int = 12_000, test: int = 4_000) -> Labelled:
     return whole.subset(*rows)
 
 
-def tuned(name: str, sample: Labelled, given: dict[str, Any], folder: Path, workers: int) -> float:
-    """Return the learning rate that does best on held-out training images, with a seed that no table uses.
-
-    A recipe whose heads stay with the clients has no global model: it is chosen by the clients' own accuracy.
-    """
-    private = BOOK.get(name).head.private
-    metric = "personal_accuracy/mean" if private else "accuracy/last3"
+def tuned(names: list[str], sample: Labelled, given: dict[str, Any], folder: Path, workers: int) -> dict[str, float]:
+    """Return the learning rate that does best on held-out training images, with a seed that no table uses."""
     random = generator(0, "validation")
     order = random.permutation(len(sample.train))
     held = np.sort(order[: len(order) // 6])
     rest = np.sort(order[len(order) // 6 :])
     exam = replace(sample, train=sample.train.subset(rest), test=sample.train.subset(held))
-    variants = []
-    for rate in RATES:
-        record = at_rate(name, rate)
-        variants.append(record.model_copy(update={"name": f"{name}-{rate}"}))
-    found = compare(exam, variants, seeds=[1000], personal=private, out=folder, resume=True, workers=workers, **given)
-    scores = {rate: found["recipes"][f"{name}-{rate}"][metric]["mean"] for rate in RATES}
-    return max(RATES, key=lambda rate: scores[rate])
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        scores = {
+            name: {rate: pool.submit(score, name, rate, exam, given, folder / f"{name}-{rate}") for rate in RATES}
+            for name in names
+        }
+        return {name: max(RATES, key=lambda rate: scores[name][rate].result()) for name in names}
+
+
+def score(name: str, rate: float, exam: Labelled, given: dict[str, Any], folder: Path) -> float:
+    """Return the accuracy of a recipe at a rate; -1 where it diverges.
+
+    A recipe whose heads stay with the clients has no global model: it is chosen by the clients' own accuracy.
+    """
+    private = BOOK.get(name).head.private
+    recipe = at_rate(name, rate)
+    try:
+        found = compare(exam, [recipe], seeds=[1000], personal=private, out=folder, resume=True, **given)
+    except RunError as error:
+        print(f"{name} at {rate}: {error}")
+        return -1.0
+    return float(found["recipes"][name]["personal_accuracy/mean" if private else "accuracy/last3"]["mean"])
 
 
 def at_rate(name: str, rate: float) -> Any:
@@ -115,10 +127,9 @@ def main() -> None:
     if given.rounds:
         asked["rounds"] = given.rounds
     sample = data()
-    rates = {
-        name: tuned(name, sample, asked, given.run / "tuning" / name, given.workers) if given.tune else 0.03
-        for name in names
-    }
+    rates = (
+        tuned(names, sample, asked, given.run / "tuning", given.workers) if given.tune else dict.fromkeys(names, 0.03)
+    )
     found = compare(
         sample,
         [at_rate(name, rates[name]) for name in names],
