@@ -32,15 +32,6 @@ def test_engines_agree(labelled, tmp_path, recipe, engine):
     np.testing.assert_allclose(one.model.vector, other.model.vector, atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["fedmr", "scaffold"])
-def test_worker_processes_do_what_one_process_does(labelled, tmp_path, recipe):
-    one = run(labelled, recipe, out=tmp_path / "loop")
-    other = run(labelled, recipe, out=tmp_path / "p", engine="processes", workers=2)
-    np.testing.assert_array_equal(one.model.vector, other.model.vector)
-    assert one.summary["personal"] == other.summary["personal"]
-
-
 def test_a_federation_of_one_client_is_central_training(labelled, tmp_path):
     found = run(labelled, "fedavg", "training.batch=null", clients=1, partition="iid", out=tmp_path / "r")
     vector = torch.from_numpy(found.model.vector)

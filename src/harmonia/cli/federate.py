@@ -25,6 +25,7 @@ def federate(
     local: Annotated[LocalTraining | None, Parameter(name="*")] = None,
     personal: bool = True,
     engine: str = "auto",
+    timeout: float | None = None,
     on_failure: str = "abort",
     device: str = "cpu",
     work: Annotated[Work | None, Parameter(name="*")] = None,
@@ -57,6 +58,8 @@ def federate(
         Train every client once more from the final model, and judge it on the client's own test examples.
     engine
         Where clients run: loop (one after another), vmap (several in one pass), processes, flower; auto measures.
+    timeout
+        Seconds in which a round's answers must come, with processes or flower; who is later did not answer.
     on_failure
         When a client does not answer or sends what cannot be used: abort the run, drop the client for the round, or
         retry it once and then drop it.
@@ -77,6 +80,7 @@ def federate(
         personal=personal,
         engine=engine,
         workers=work.workers,
+        timeout=timeout,
         on_failure=on_failure,
         device=device,
         out=work.folder(f"federate-{recipe_name(recipe)}"),
@@ -132,6 +136,7 @@ def deploy(
     model: str | None = None,
     label: str | None = None,
     port: int | None = None,
+    timeout: float = 600.0,
     on_failure: str = "abort",
     epsilon: float | None = None,
     delta: float = 1e-5,
@@ -166,8 +171,10 @@ def deploy(
         Column of the labels.
     port
         Of the server; a free one by default.
+    timeout
+        Seconds in which a round's answers must come.
     on_failure
-        When a client does not answer or sends what cannot be used: abort, drop or retry.
+        When a client does not answer in time or sends what cannot be used: abort, drop or retry.
     epsilon
         Local privacy: clients clip their change and add noise before anything is sent, epsilon per participation.
     delta
@@ -201,6 +208,7 @@ def deploy(
         active=active,
         rounds=rounds,
         seed=work.seed,
+        timeout=timeout,
         on_failure=on_failure,
         out="",
     )

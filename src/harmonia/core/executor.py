@@ -133,6 +133,13 @@ class WorkerPool:
         """Stop the workers; what they have not begun is not done."""
         self._pool.shutdown(wait=wait, cancel_futures=True)
 
+    def kill(self) -> None:
+        """Stop the workers in the middle of their items."""
+        # Python 3.14 has kill_workers() for it; before, the pool's own table is the only way to its processes
+        for process in list((self._pool._processes or {}).values()):
+            process.kill()
+        self.close(wait=False)
+
 
 @dataclass(frozen=True)
 class Processes:

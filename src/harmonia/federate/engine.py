@@ -45,6 +45,7 @@ def federate(
     personal: bool = True,
     engine: str = "auto",
     workers: int | None = None,
+    timeout: float | None = None,
     on_failure: str = "abort",
     device: str = "cpu",
     out: str | Path | None = None,
@@ -68,6 +69,8 @@ def federate(
         personal: train every client once more from the final model and judge it on the client's own test examples.
         engine: where clients run: ``loop``, ``vmap``, ``processes``, ``flower``, or ``auto``.
         workers: processes, where the engine has several; None for one per core.
+        timeout: seconds in which a round's answers must come, with engine ``processes`` or ``flower``; who is later
+            did not answer.
         on_failure: what to do when a client does not answer or sends what cannot be used: ``abort`` the run, ``drop``
             the client for the round, or ``retry`` it once and then drop it.
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``.
@@ -84,6 +87,8 @@ def federate(
     for option, word, known in (("engine", engine, ENGINES), ("on-failure", on_failure, POLICIES)):
         if word not in known:
             raise InputError(f"--{option} {word}: one of {', '.join(known)} is needed")
+    if timeout is not None and not timeout > 0:
+        raise InputError(f"--timeout {timeout:g}: more than 0 seconds are needed")
     if not 0 < active <= 1:
         raise InputError(f"--active {active}: a share above 0 and at most 1 is needed")
     record = BOOK.load(recipe).with_settings(settings)
@@ -123,7 +128,7 @@ def federate(
                 seed=seed,
                 device=device,
             )
-            work.lead(engine, workers)
+            work.lead(engine, workers, timeout)
             work.write()
             run.finish()
     return FederateResult(folder)

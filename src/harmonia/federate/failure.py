@@ -47,16 +47,17 @@ def handled(engine: Engine, jobs: Sequence[Job], model: Tensor, policy: str) -> 
         engine: asks clients; what they keep is accepted with their answers.
         jobs: what they are asked.
         model: (P,) the model of the round.
-        policy: ``abort`` ends the run, ``drop`` goes on without the client, ``retry`` asks it once more and then drops.
+        policy: ``abort`` ends the run, ``drop`` goes on without the client, ``retry`` asks it once more when the others
+            have answered, and then drops it.
 
     Raises:
         RunError: a client is lost, and the policy is to abort; what was stored stays.
     """
+    again = set()
     for answer in engine.run(jobs):
         found = checked(answer, model)
         if isinstance(found, Lost) and policy == "retry":
-            again = [job for job in jobs if job.client == found.client]
-            yield from handled(engine, again, model, "drop")
+            again.add(found.client)
         elif isinstance(found, Lost) and policy == "abort":
             raise RunError(
                 f"round {found.round}: client {found.client} {found.why}; go on without it: --resume --on-failure drop"
@@ -65,3 +66,5 @@ def handled(engine: Engine, jobs: Sequence[Job], model: Tensor, policy: str) -> 
             if isinstance(found, Reply):
                 engine.accept(found)
             yield found
+    if again:
+        yield from handled(engine, [job for job in jobs if job.client in again], model, "drop")

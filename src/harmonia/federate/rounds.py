@@ -85,9 +85,9 @@ class Rounds:
 
     # -- the rounds ---------------------------------------------------------------------------------------------
 
-    def lead(self, engine: str, workers: int | None) -> None:
+    def lead(self, engine: str, workers: int | None, timeout: float | None = None) -> None:
         """Run the rounds that are left, then judge what came out."""
-        with start_engine(engine, workers, self.clients, self.store) as running:
+        with start_engine(engine, workers, self.clients, self.store, timeout) as running:
             with self.run.phase("training"), bar("rounds", self.rounds) as advance:
                 advance(self.coordinator.round, self._last_accuracy())
                 while self.coordinator.round < self.rounds:

@@ -37,20 +37,30 @@ START = 180.0
 
 
 @contextlib.contextmanager
-def simulated_engine(clients: Clients, store: ClientStore, workers: int | None = None) -> Iterator[FlowerEngine]:
+def simulated_engine(
+    clients: Clients, store: ClientStore, workers: int | None = None, timeout: float | None = None
+) -> Iterator[FlowerEngine]:
     """Run clients in Flower's simulation while the block lasts.
 
     Args:
         clients: their model, data and recipe. The examples are written once, and mapped by the actors.
         store: where they keep what they keep: in its folder, or in Flower's state if it has none.
         workers: Ray actors; None for one per core.
+        timeout: seconds in which a round's answers must come; None for any.
     """
     with tempfile.TemporaryDirectory(prefix="harmonia-flower-") as folder:
         stored = Stored.write(Path(folder), clients)
         app = client_app(stored, folder=store.folder)
         with simulation(app, len(clients.rows), workers) as (grid, alive):
             engine = FlowerEngine(
-                grid, clients.plan, len(clients.rows), clients.seed, known=store.rounds, alive=alive, poll=0.02
+                grid,
+                clients.plan,
+                len(clients.rows),
+                clients.seed,
+                known=store.rounds,
+                timeout=timeout,
+                alive=alive,
+                poll=0.02,
             )
             engine.nodes.wait(START)
             yield engine
