@@ -105,7 +105,9 @@ class Objective:
 
     def take(self, rows: Tensor, valid: Tensor | None) -> None:
         """Take up the batch of the next step: (m, B) rows of the data, and which of them are real; None for all."""
-        self._x, self._y, self._valid = self.inputs[rows], self.labels[rows], valid
+        every = rows.flatten()  # rows of a table are gathered faster than elements at places
+        self._x = self.inputs.index_select(0, every).unflatten(0, rows.shape)
+        self._y, self._valid = self.labels.index_select(0, every).view_as(rows), valid
         with torch.no_grad():
             self._seen = {name: self.model.features(vectors, self._x) for name, vectors in self._others.items()}
 

@@ -67,8 +67,7 @@ class FlatNetwork:
         ``parameters`` is put together once, not in every backward pass.
         """
         with torch.no_grad():
-            for parameter, piece in zip(self.parameters, vector.split(self.sizes), strict=True):
-                parameter.copy_(piece.view(parameter.shape))
+            torch._foreach_copy_(self.parameters, list(self.views(vector).values()))
 
     def views(self, vector: Tensor) -> dict[str, Tensor]:
         """Return the parameters by name as views of the vector: (P,) or (N, P)."""

@@ -74,8 +74,9 @@ class Processes:
         When a worker dies, the clients under way are asked again one by one: the one at which it dies again is lost.
         """
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
-        together = min(self.width, fastest_together(self.clients, self.store, jobs, self.width))
-        width = max(together, min(self.width, -(-len(jobs) // (2 * self.workers))))
+        share = -(-len(jobs) // self.workers)
+        together = fastest_together(self.clients, self.store, jobs, min(self.width, share))
+        width = together * max(1, min(self.width, share // 2) // together)
         pending = deque(jobs[start : start + width] for start in range(0, len(jobs), width))
         free, waiting = deque(range(2 * self.workers)), deque[_Task]()
         alone = 0  # so many of the next tasks are suspected: one at a time, so that it is seen at which a worker dies

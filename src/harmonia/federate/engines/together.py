@@ -23,14 +23,14 @@ def fastest_together(clients: Clients, store: ClientStore, jobs: Sequence[Job], 
         clients: their model, data and recipe.
         store: what they keep, and where the number is remembered.
         jobs: of one round.
-        most: clients per pass.
+        most: clients per pass, which is tried too where it is below the largest.
     """
+
+    most = min(most, len(jobs))
 
     def find() -> int:
         seconds = {}
-        for count in TRIED:
-            if count > min(most, len(jobs)):
-                break
+        for count in sorted({min(count, most) for count in TRIED}):
             group = jobs[:count]
             kept = [store.get(job.client) for job in group]
             for _ in range(2):  # the first pass allocates
@@ -39,4 +39,4 @@ def fastest_together(clients: Clients, store: ClientStore, jobs: Sequence[Job], 
                 seconds[count] = (time.perf_counter() - start) / count
         return min(seconds, key=lambda count: seconds[count])
 
-    return store.recall("together", find)
+    return min(most, store.recall("together", find))
