@@ -41,7 +41,7 @@ class FlatNetwork:
             raise ValueError(f"parameters outside embed, body and head: {', '.join(stray)}")
         self.module = module
         self.names = [name for part in order for name in found if name.startswith(part)]
-        self.parameters = [found[name] for name in self.names]
+        self.parameters: list[Tensor] = [found[name] for name in self.names]
         """The module's own parameters, in the vector's order."""
         self.shapes = [found[name].shape for name in self.names]
         self.sizes = [found[name].numel() for name in self.names]

@@ -25,7 +25,6 @@ def fastest_together(clients: Clients, store: ClientStore, jobs: Sequence[Job], 
         jobs: of one round.
         most: clients per pass, which is tried too where it is below the largest.
     """
-
     most = min(most, len(jobs))
 
     def find() -> int:
