@@ -33,3 +33,15 @@ def test_clients_that_keep_nothing_leave_nothing(tmp_path):
     for client in range(1000):
         store.put(client, 1, {})
     assert store.rounds == {} and not (tmp_path / "clients").exists()
+
+
+def test_what_is_held_in_memory_is_bounded_and_nothing_is_lost(tmp_path, monkeypatch):
+    monkeypatch.setattr("harmonia.federate.store.HELD", 3 * A["control"].nbytes)
+    store, plain = ClientStore(tmp_path), ClientStore()
+    for client in (0, 1, 2, 3, 4, 1, 5):
+        for held in (store, plain):
+            held.put(client, 1, {"control": np.full(3, client, np.float32)})
+    assert list(store._held) == [4, 1, 5] and len(plain._held) == 6
+    for client in (0, 5, 2, 4):
+        assert store.get(client)["control"].tolist() == plain.get(client)["control"].tolist() == [client] * 3
+    assert list(store._held) == [5, 2, 4]

@@ -16,11 +16,15 @@ from harmonia.core.files import read_json, write_json
 
 Kept = dict[str, np.ndarray]
 
+HELD = 2**28
+"""Bytes of what clients keep that are held in memory, where there are files of it."""
+
 
 class ClientStore:
     """What clients keep.
 
-    Memory: that of the clients that took part, N times what one keeps; nothing for clients that keep nothing.
+    Memory: nothing for clients that keep nothing. Without a folder, what everyone keeps that took part; with one, 256
+    MiB of it, or one client's where that is more: the others are read from their files.
 
     Attributes:
         rounds: client -> round of its last participation.
@@ -29,16 +33,15 @@ class ClientStore:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
         self.rounds: dict[int, int] = {}
-        self._held: dict[int, Kept] = {}
+        self._held: dict[int, Kept] = {}  # the longest unused first
         self._old: list[Path] = []
 
     def get(self, client: int) -> Kept | None:
         """Return what a client kept; None for one that never took part."""
         if client not in self.rounds:
             return None
-        if client not in self._held:
-            self._held[client] = read_arrays(self._path(client))
-        return self._held[client]
+        kept = self._held.pop(client, None)
+        return self._hold(client, read_arrays(self._path(client)) if kept is None else kept)
 
     def put(self, client: int, round: int, kept: Kept) -> None:
         """Keep what a client has after a round; a client that keeps nothing is not remembered."""
@@ -46,9 +49,20 @@ class ClientStore:
             return
         if client in self.rounds and self.folder is not None:
             self._old.append(self._path(client))
-        self.rounds[client], self._held[client] = round, kept
+        self._held.pop(client, None)
+        self.rounds[client] = round
         if self.folder is not None:
             write_arrays(self._path(client), kept)
+        self._hold(client, kept)
+
+    def _hold(self, client: int, kept: Kept) -> Kept:
+        """Hold in memory what a client keeps, and let go of what was not used for longest."""
+        self._held[client] = kept
+        if self.folder is not None:
+            each = sum(value.nbytes for value in kept.values())  # about the same for all
+            while len(self._held) > max(1, HELD // max(1, each)):
+                del self._held[next(iter(self._held))]
+        return kept
 
     def recall(self, name: str, find: Callable[[], int]) -> int:
         """Return a number that was found once, also by a run that was interrupted since."""
