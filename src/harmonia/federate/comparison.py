@@ -2,6 +2,9 @@
 
 Every cell is a run of its own, so an interrupted comparison goes on inside its cells. A seed deals the examples, draws
 the first weights and chooses the clients of every round, the same for every recipe; differences are paired over seeds.
+
+A recipe that diverges does not end the comparison: a client whose weights are not finite is left out of its round, and
+a run in which no client is left has no values. The warnings of the record say where that happened.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from harmonia.core.cells import finish_cells, share_cores
 from harmonia.core.citation import entries
 from harmonia.core.compare import Cell, check_table
 from harmonia.core.compare import compare as table
-from harmonia.core.errors import require
+from harmonia.core.errors import RunError, require
 from harmonia.core.files import read_json, write_json
 from harmonia.core.recipe import Recipe
 from harmonia.core.run import Run
@@ -38,6 +41,10 @@ BETTER = {
     "drift": "lower",
 }
 """Direction of each metric, by the word before the slash."""
+
+
+FAILED = "failed.json"
+"""Beside a cell's run: why it has no values."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,15 @@ def compare(
                 for name, record in records.items()
             }
             finish_cells(cells.values(), _runner, workers)
-            summaries = {key: read_json(cell.folder / "result" / "summary.json") for key, cell in cells.items()}
+            paths = {key: cell.folder / "result" / "summary.json" for key, cell in cells.items()}
+            summaries = {key: read_json(path) for key, path in paths.items() if path.exists()}
+            warnings = {f"{n}, seed {s}: {line}" for (n, s), found in summaries.items() for line in found["warnings"]}
+            for (name, seed), cell in cells.items():
+                if (name, seed) not in summaries:
+                    warnings.add(f"{name}, seed {seed} has no values: {read_json(cell.folder / FAILED)['why']}")
+            if not summaries:
+                raise RunError(f"every run ended early; {min(warnings)}")
+            some = next(iter(summaries.values()))
             measured = table(partial(_cell, summaries), list(records), seeds, baseline=baseline, run=run)
             write_json(
                 run.result / "comparison.json",
@@ -156,10 +171,16 @@ def compare(
                     "better": BETTER,
                     "network": network.model_dump(mode="json"),
                     "classes": list(examples.classes),
-                    "population": summaries[baseline, seeds[0]]["population"],
-                    "curves": {n: [curve(summaries[n, seed]["history"]) for seed in seeds] for n in records},
-                    "messages": {name: summaries[name, seeds[0]]["messages"] for name in records},
-                    "warnings": sorted({w for s in summaries.values() for w in s["warnings"]}),
+                    "population": some["population"],
+                    "curves": {
+                        n: [curve(summaries[n, seed]["history"]) for seed in seeds if (n, seed) in summaries]
+                        for n in records
+                    },
+                    "messages": {
+                        n: next((found["messages"] for (name, _), found in summaries.items() if name == n), [])
+                        for n in records
+                    },
+                    "warnings": sorted(warnings),
                     "cite": entries(references, REFERENCES),
                     **measured.record(),
                 },
@@ -173,13 +194,27 @@ def _runner(workers: int) -> Callable[[_Cell], str]:
     share_cores(workers)
 
     def work(cell: _Cell) -> str:
-        federate(cell.data, cell.recipe, seed=cell.seed, out=cell.folder, resume=True, **cell.settings)
+        try:
+            federate(
+                cell.data,
+                cell.recipe,
+                seed=cell.seed,
+                on_failure="drop",
+                out=cell.folder,
+                resume=True,
+                **cell.settings,
+            )
+        except RunError as error:
+            write_json(cell.folder / FAILED, {"why": str(error)})
         return str(cell.folder)
 
     return work
 
 
 def _cell(summaries: dict[tuple[str, int], dict[str, Any]], name: str, seed: int) -> Cell:
+    if (name, seed) not in summaries:
+        others = _cell(summaries, *next(iter(summaries)))
+        return Cell(dict.fromkeys(others.metrics, float("nan")), float("nan"), 0)
     summary = summaries[name, seed]
     metrics: dict[str, float] = {}
     final, last3, personal = summary["final"], summary["last3"], summary["personal"]
