@@ -458,7 +458,12 @@ def _costs(record: Mapping[str, Any]) -> list[dict[str, Any]]:
     seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
     longest = max((s for s in seconds.values() if known(s)), default=0) or 1
     return [
-        {"recipe": r, "seconds": seconds.get(r), "memory": memory.get(r), "wide": 100 * (seconds.get(r) or 0) / longest}
+        {
+            "recipe": r,
+            "seconds": seconds.get(r),
+            "memory": memory.get(r) or None,
+            "wide": 100 * (seconds.get(r) or 0) / longest,
+        }
         for r in record["recipes"]
         if r in seconds or r in memory
     ]

@@ -64,7 +64,14 @@ def comparison(record: Mapping[str, Any]) -> Group:
         parts = [_differences(record, judged[0]), *([_pairs(record)] if record.get("pairs") else [])]
         parts += [_means(record, judged[1:])] if judged[1:] else []
         parts.append(_costs(record, [m for m in shown if m not in judged]))
-    return Group(*parts, *(plain(line, 1000) for line in findings(record)))
+    noticed = [f"noticed: {line}" for line in record.get("warnings") or ()]
+    if len(noticed) > NOTICED:
+        noticed[NOTICED:] = [f"and {len(noticed) - NOTICED} more in the report"]
+    return Group(*parts, *(plain(line, 1000) for line in (*findings(record), *noticed)))
+
+
+NOTICED = 5
+"""Warnings that a terminal shows."""
 
 
 def _differences(record: Mapping[str, Any], metric: str, seconds: Mapping[str, Any] | None = None) -> Table:
@@ -115,7 +122,7 @@ def _costs(record: Mapping[str, Any], metrics: Sequence[str]) -> Table:
     seconds, memory = record.get("seconds") or {}, record.get("peak_memory_bytes") or {}
     table = _table("recipe", *(m.replace("_", " ") for m in metrics), "mean time", "peak memory")
     for recipe, of in record["recipes"].items():
-        cost = (duration(seconds.get(recipe)), size(memory.get(recipe)))
+        cost = (duration(seconds.get(recipe)), size(memory.get(recipe) or None))
         table.add_row(plain(recipe), *(unit(m).whole(of[m]["mean"]) for m in metrics), *cost)
     return table
 
