@@ -12,7 +12,7 @@ again.
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.record import Record, options
+from harmonia.core.compare import statistic
 from harmonia.core.errors import RunError
 from harmonia.core.seeds import generator
 from harmonia.data.labelled import Labelled, open_labelled
@@ -34,6 +35,12 @@ TABLES: dict[str, dict[str, Any]] = {
         "clients": 10,
         "rounds": 30,
         "recipes": "fedavg,fedprox,scaffold,fednova,feddyn,moon,fedavgm,fedadam,fedsam,fedlesam,fedskip",
+    },
+    "mild": {
+        "partition": "dirichlet:0.5",
+        "clients": 10,
+        "rounds": 30,
+        "recipes": "fedavg,fedskip",
     },
     "p10c2": {
         "partition": "pcdd:2",
@@ -171,21 +178,17 @@ def main() -> None:
         workers=given.workers,
         **asked,
     )
+    few = int(min(found["recipes"][name]["averages"]["mean"] or np.inf for name in names))
+    baseline = after(found["curves"][found["baseline"]], few)
     record = Record(f"federate_{given.table}", f"{given.table}: Fashion-MNIST, {asked}", {"seeds": found["seeds"]})
     for name in names:
         metrics = found["recipes"][name]
 
         def shown(metric: str, of: dict[str, Any] = metrics, name: str = name) -> str:
-            held = of.get(metric)
-            if held is None or held["mean"] is None:
-                return "–"
-            text = f"{held['mean']:.3f}"
-            if held["std"] is not None:
-                text += f" ± {held['std']:.3f}"
-            if name != found["baseline"] and held["low"] is not None:
-                text += f" ({held['difference']:+.3f} [{held['low']:+.3f}, {held['high']:+.3f}])"
-            return text
+            return written(of.get(metric), differs=name != found["baseline"])
 
+        reached = after(found["curves"][name], few)
+        comparable = len(reached) == len(baseline) == given.seeds
         record.add(
             recipe=name,
             settings=", ".join(setting.split(".")[1] for setting in settings[name]),
@@ -195,11 +198,33 @@ def main() -> None:
             spread=shown("class_spread"),
             personal=shown("personal_accuracy/mean"),
             sharpness=shown("sharpness"),
+            **{
+                f"last after {few} averages": written(
+                    asdict(statistic(reached, baseline)) if comparable else None, differs=name != found["baseline"]
+                )
+            },
             averages=metrics["averages"]["mean"],
             megabytes=metrics["megabytes"]["mean"],
             client_seconds=metrics["client_seconds"]["mean"],
         )
     record.save(given.out)
+
+
+def after(curves: list[list[dict[str, Any]]], averages: int) -> list[float]:
+    """Return each seed's accuracy right after so many averages."""
+    return [next(point["accuracy"] for point in curve if point["averages"] == averages) for curve in curves]
+
+
+def written(held: dict[str, Any] | None, *, differs: bool) -> str:
+    """Return a statistic in words; its difference to the baseline with its interval."""
+    if held is None or held["mean"] is None:
+        return "–"
+    text = f"{held['mean']:.3f}"
+    if held["std"] is not None:
+        text += f" ± {held['std']:.3f}"
+    if differs and held["low"] is not None:
+        text += f" ({held['difference']:+.3f} [{held['low']:+.3f}, {held['high']:+.3f}])"
+    return text
 
 
 if __name__ == "__main__":
