@@ -34,7 +34,7 @@ TABLES: dict[str, dict[str, Any]] = {
         "partition": "dirichlet:0.1",
         "clients": 10,
         "rounds": 30,
-        "recipes": "fedavg,fedprox,scaffold,fednova,feddyn,moon,fedavgm,fedadam,fedsam,fedlesam,fedskip",
+        "recipes": "fedavg,fedprox,scaffold,feddyn,moon,fedavgm,fedsam,fedlesam,fedskip",
     },
     "mild": {
         "partition": "dirichlet:0.5",
