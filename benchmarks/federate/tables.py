@@ -23,6 +23,7 @@ import torch
 from benchmarks.record import Record, options
 from harmonia.core.compare import statistic
 from harmonia.core.errors import RunError
+from harmonia.core.files import read_json, write_json
 from harmonia.core.seeds import generator
 from harmonia.data.labelled import Labelled, open_labelled
 from harmonia.federate.comparison import compare
@@ -159,6 +160,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--tune", action="store_true", help="choose learning rates first")
+    parser.add_argument("--chosen", type=Path, help="chosen.json of another table's run: its settings, not tuned again")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
     asked = dict(TABLES[given.table])
@@ -168,7 +170,12 @@ def main() -> None:
         asked["rounds"] = given.rounds
     sample = data()
     default = dict.fromkeys(names, ("training.learning_rate=0.02",))
-    settings = tuned(names, sample, asked, given.run / "tuning", given.workers) if given.tune else default
+    settings: dict[str, Settings] = default
+    if given.chosen:
+        settings = {name: tuple(read_json(given.chosen)[name]) for name in names}
+    elif given.tune:
+        settings = tuned(names, sample, asked, given.run / "tuning", given.workers)
+        write_json(given.run / "chosen.json", settings)
     found = compare(
         sample,
         [as_run(name, settings[name]) for name in names],
