@@ -169,8 +169,7 @@ def main() -> None:
     if given.rounds:
         asked["rounds"] = given.rounds
     sample = data()
-    default = dict.fromkeys(names, ("training.learning_rate=0.02",))
-    settings: dict[str, Settings] = default
+    settings: dict[str, Settings] = {name: ("training.learning_rate=0.02",) for name in names}  # noqa: C420
     if given.chosen:
         settings = {name: tuple(read_json(given.chosen)[name]) for name in names}
     elif given.tune:
