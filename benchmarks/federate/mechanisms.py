@@ -50,6 +50,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         },
     },
     "angles": {
+        "model": "cnn:64,rectified=false",  # after a ReLU no two features are more than 90 degrees apart
         "partition": "pcdd:2",
         "clients": 10,
         "active": 10,
@@ -92,7 +93,7 @@ class Federation:
             Run.start(folder, self.recipe, {"references": []}),
             self.recipe,
             self.population,
-            architecture("cnn"),
+            architecture(given.get("model", "cnn")),
             rounds=given["rounds"],
             active=given["active"],
             every=given["rounds"],

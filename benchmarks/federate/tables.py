@@ -50,6 +50,13 @@ TABLES: dict[str, dict[str, Any]] = {
         "recipes": "fedavg,fedprox,scaffold,moon,feddecorr,fedmr-intra,fedmr,fedetf,fedgela,fedlesam,fedskip,fedper,"
         "fedrep,fedbabu,gela-lesam,gela-mr,etf-mr-lesam-skip",
     },
+    "p10c2-unrectified": {
+        "partition": "pcdd:2",
+        "clients": 10,
+        "rounds": 30,
+        "model": "cnn:64,rectified=false",  # features that can point anywhere, as fixed class vectors want
+        "recipes": "fedavg,fedetf,fedgela,gela-mr",
+    },
     "p10c3": {
         "partition": "pcdd:3",
         "clients": 10,
@@ -197,7 +204,7 @@ def main() -> None:
         comparable = len(reached) == len(baseline) == given.seeds
         record.add(
             recipe=name,
-            settings=", ".join(setting.split(".")[1] for setting in settings[name]),
+            settings=", ".join(setting.split(".", 1)[1] for setting in settings[name]),
             last=shown("accuracy/last"),
             last3=shown("accuracy/last3"),
             balanced=shown("balanced_accuracy"),
