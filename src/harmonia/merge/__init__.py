@@ -1,0 +1,1 @@
+"""Stage ``merge``: several trained experts into one model."""
