@@ -1,0 +1,1 @@
+"""Stage ``compress``: a smaller model without retraining."""
