@@ -53,6 +53,7 @@ class Processes:
         self._down, self._up = (torch.zeros(2 * workers, self.width, size) for _ in range(2))
         for shared in (clients.inputs, clients.labels, self._down, self._up):
             shared.share_memory_()
+        self._together: int | None = None
         self._kept: Kept = {}
         self._pool = self._started()
 
@@ -75,7 +76,9 @@ class Processes:
         """
         deadline = None if self.timeout is None else time.monotonic() + self.timeout
         share = -(-len(jobs) // self.workers)
-        together = fastest_together(self.clients, self.store, jobs, min(self.width, share))
+        if self._together is None:
+            self._together = fastest_together(self.clients, self.store, jobs, min(self.width, share))
+        together = min(self._together, self.width, share)
         width = together * max(1, min(self.width, share // 2) // together)
         pending = deque(jobs[start : start + width] for start in range(0, len(jobs), width))
         free, waiting = deque(range(2 * self.workers)), deque[_Task]()
