@@ -39,6 +39,11 @@ def context_of(setup, client, **node):
     return Context(1, 2, {"partition-id": client, **node}, RecordDict(), setup.config())
 
 
+def test_settings_that_do_not_fit_are_told_by_name(place):
+    with pytest.raises(InputError, match="deployment: timeout: input should be greater than 0"):
+        setup_of(place, timeout=-1.0)
+
+
 def test_settings_survive_flowers_flat_values(place):
     setup = setup_of(place, timeout=5.0, on_failure="retry")
     assert all(isinstance(value, str | int | float) for value in setup.config().values())

@@ -69,16 +69,24 @@ class Setup(BaseModel):
 
     @classmethod
     def of(cls, recipe: FederateRecipe, network: Architecture, examples: Labelled, **others: Any) -> Self:
-        """Return the settings of a run on these examples; a path to them is made one from the root."""
+        """Return the settings of a run on these examples; a path to them is made one from the root.
+
+        Raises:
+            InputError: they do not fit; the message names the field.
+        """
         place = Path(str(others.get("data", examples.name)))
         others["data"] = str(place.absolute() if place.exists() else place)
-        return cls(
-            recipe=recipe.to_yaml(),
-            network=json.dumps(network.model_dump(mode="json")),
-            shape=json.dumps(list(examples.train.inputs.shape[1:])),
-            classes=json.dumps(list(examples.classes)),
+        record = {
+            "recipe": recipe.to_yaml(),
+            "network": json.dumps(network.model_dump(mode="json")),
+            "shape": json.dumps(list(examples.train.inputs.shape[1:])),
+            "classes": json.dumps(list(examples.classes)),
             **others,
-        )
+        }
+        try:
+            return cls.model_validate(record)
+        except ValidationError as error:
+            raise InputError(f"deployment: {explain_validation(error, cls, record)}") from error
 
     @classmethod
     def read(cls, config: Mapping[str, Any]) -> Self:
