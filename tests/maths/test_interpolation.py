@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harmonia.maths.interpolation import SingularError, factor, is_chain, repaired, residual
+from harmonia.maths.interpolation import Nested, SingularError, factor, in_order, is_chain, repaired, residual
 
 NOTHING = np.zeros(3)
 
@@ -83,3 +83,20 @@ def test_chains_are_told_from_other_sets():
     assert is_chain([np.array([2]), np.array([1, 2]), np.array([1, 2])])
     assert not is_chain([np.array([0]), np.array([1, 2])])
     assert is_chain([np.array([0])])
+
+
+@given(st.integers(0, 2**20), st.sampled_from([0.0, 0.1, 3.0]))
+def test_the_error_comes_with_the_solution(seed, ridge):
+    rows, weight = drawn(seed)
+    rows[:, 4] = 0  # never there: it takes no part
+    order = np.random.default_rng(seed).permutation(7)
+    chain = [np.sort(order[:s]) for s in (1, 3, 6)]
+    gram = rows.T @ rows
+    wanted = rows @ weight.T
+    nested = Nested(gram, gram @ weight.T, weight, chain)
+    factored = nested.factored(ridge * np.diag(gram)[nested.order])
+    for kept in chain:
+        solution = factored.solution(len(kept))
+        new = in_order(nested.order, kept, solution)
+        expected = ((wanted - rows[:, kept] @ new.T) ** 2).sum()
+        assert factored.left(solution, (wanted**2).sum()) == pytest.approx(expected, rel=1e-8, abs=1e-8)

@@ -82,3 +82,19 @@ def elected(
     if mass is not None:
         total /= mass.clamp_min_(torch.finfo(mass.dtype).tiny)
     return total.mul_(sign)
+
+
+def keep_agreeing(rows: Tensor, weights: Sequence[float]) -> None:
+    """Set to zero, in place, what has not the elected sign: (n, m).
+
+    s = sign(sum_i w_i x_i), + where the votes are exactly 0; x_i stays where w_i x_i has the sign s (TIES, arXiv
+    2306.01708).
+
+    >>> import torch
+    >>> rows = torch.tensor([[0.8, 0, 0.5], [-0.6, -0.4, 0], [0.7, 0, -0.45]])
+    >>> keep_agreeing(rows, (1, 1, 1)); (rows * 20).round().int().tolist()
+    [[16, 0, 10], [0, -8, 0], [14, 0, 0]]
+    """
+    upwards = weighted_sum(rows, weights) >= 0
+    for row, weight in zip(rows, weights, strict=True):
+        row.mul_(((row > 0) == (upwards if weight >= 0 else ~upwards)) & (row != 0))

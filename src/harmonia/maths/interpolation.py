@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -43,13 +44,12 @@ def factor(gram: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarra
     """
     from scipy.linalg import LinAlgError, cholesky
 
-    matrix = gram + np.diag(penalty)
-    diagonal = np.diag(matrix)
+    diagonal = np.diag(gram) + penalty
     empty = diagonal <= 0
     r = 1 / np.sqrt(np.where(empty, 1, diagonal))
-    matrix *= r
-    matrix *= r[:, None]
-    matrix[empty, empty] = 1
+    # in the layout that LAPACK reads, so that it works in place; the matrix is symmetric
+    matrix = (gram * r * r[:, None]).T
+    matrix[np.diag_indices(len(matrix))] = np.where(empty, 1, diagonal * r * r)
     try:
         L = cholesky(matrix, lower=True, overwrite_a=True, check_finite=False)
     except LinAlgError as error:
@@ -57,6 +57,84 @@ def factor(gram: np.ndarray, penalty: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if len(L) and np.diag(L).min() ** 2 < SINGULAR:
         raise SingularError
     return L, r
+
+
+class Nested:
+    """A problem with a chain of keep sets, in the order in which the sets grow, for many penalties.
+
+    Args:
+        gram: (d, d), sum of x x^T.
+        wished: (d, d_out), sum of x y^T; ``gram @ weight.T`` where y = W x.
+        weight: (d_out, d).
+        chain: keep sets, each part of the next.
+
+    Attributes:
+        order: (n,) inputs of the largest set; each set is the first of them, as many as it has.
+        own: (n, d_out) of the weights, in this order.
+    """
+
+    def __init__(self, gram: np.ndarray, wished: np.ndarray, weight: np.ndarray, chain: Sequence[np.ndarray]) -> None:
+        self.order = chain[0]
+        for larger in chain[1:]:
+            self.order = np.concatenate([self.order, np.setdiff1d(larger, self.order)])
+        self.gram = gram[np.ix_(self.order, self.order)]
+        self.own = np.ascontiguousarray(weight[:, self.order].T)
+        self._wished = wished[self.order]
+
+    def factored(self, penalty: np.ndarray) -> Factored:
+        """Factor under a penalty; what the solutions of all sets share is done here.
+
+        Args:
+            penalty: (n,) p in the order of the chain, at least 0.
+
+        Raises:
+            SingularError: inputs of the largest set are dependent, and not penalised.
+        """
+        from scipy.linalg import solve_triangular
+
+        L, r = factor(self.gram, penalty)
+        right = self._wished + penalty[:, None] * self.own
+        right *= r[:, None]
+        empty = np.diag(self.gram) + penalty <= 0
+        right[empty] = self.own[empty]
+        forward = solve_triangular(L, right, lower=True, overwrite_b=True, check_finite=False)
+        return Factored(L, r, forward, penalty, self.own, empty)
+
+
+@dataclass(frozen=True)
+class Factored:
+    """Solutions of all sets of a chain under one penalty; made by ``Nested.factored``."""
+
+    factor: np.ndarray
+    scale: np.ndarray
+    forward: np.ndarray
+    penalty: np.ndarray
+    own: np.ndarray
+    empty: np.ndarray
+
+    def solution(self, s: int) -> np.ndarray:
+        """Return the best weights of the first s inputs, transposed: (s, d_out)."""
+        from scipy.linalg import solve_triangular
+
+        corner = self.factor[:s, :s]
+        found: np.ndarray = solve_triangular(corner, self.forward[:s], lower=True, trans="T", check_finite=False)
+        found *= self.scale[:s, None]
+        return found
+
+    def left(self, solution: np.ndarray, whole: float) -> float:
+        """Return sum |y - W' x_S|^2 of a solution.
+
+        The least value of what is minimised is that of nothing, sum |y|^2 + sum_j p_j |W_j|^2, less the square of the
+        right side after the substitution forward; without the penalty's share it is the error.
+
+        Args:
+            solution: (s, d_out), as ``solution`` returns it.
+            whole: sum |y|^2.
+        """
+        s, penalty, own = len(solution), self.penalty, self.own
+        forward = self.forward[:s][~self.empty[:s]].reshape(-1)  # what is never there takes nothing away
+        penalised = np.einsum("s,so,so->", penalty[:s], solution, 2 * own[:s] - solution)
+        return max(0.0, float(whole - forward @ forward + penalised))
 
 
 def repaired(
@@ -78,24 +156,16 @@ def repaired(
     >>> repaired(G, G @ W.T, W, np.zeros(3), [np.array([0, 1])])[0].round(6).tolist()
     [[2.333333, 4.0], [-1.333333, -1.0]]
     """
-    from scipy.linalg import solve_triangular
+    nested = Nested(gram, wished, weight, chain)
+    factored = nested.factored(penalty[nested.order])
+    return [in_order(nested.order, kept, factored.solution(len(kept))) for kept in chain]
 
-    order = chain[0]
-    for larger in chain[1:]:
-        order = np.concatenate([order, np.setdiff1d(larger, order)])
-    L, r = factor(gram[np.ix_(order, order)], penalty[order])
-    own = weight[:, order].T
-    right = r[:, None] * (wished[order] + penalty[order, None] * own)
-    empty = np.diag(gram)[order] + penalty[order] <= 0
-    right[empty] = own[empty]
-    forward = solve_triangular(L, right, lower=True, check_finite=False)
-    found = []
-    for kept in chain:
-        s = len(kept)
-        solution = solve_triangular(L[:s, :s], forward[:s], lower=True, trans="T", check_finite=False) * r[:s, None]
-        place = np.argsort(order[:s])
-        found.append(solution[place[np.searchsorted(order[:s], kept, sorter=place)]].T)
-    return found
+
+def in_order(order: np.ndarray, kept: np.ndarray, solution: np.ndarray) -> np.ndarray:
+    """Return a solution in the order of its set: (s, d_out) of ``order[:s]`` -> (d_out, s) of ``kept``."""
+    first = order[: len(kept)]
+    place = np.argsort(first)
+    return np.ascontiguousarray(solution[place[np.searchsorted(first, kept, sorter=place)]].T)
 
 
 def residual(gram: np.ndarray, weight: np.ndarray, kept: np.ndarray) -> float:

@@ -9,21 +9,29 @@ it and above it, and so sees whether the bracket was right. If not, all are look
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from harmonia.core.scratch import Scratch
+
 Blocks = Callable[[int], Iterable[np.ndarray]]
-"""Yields keys of n rows block by block, (n, m) uint32, all in order; called with a step s, every s-th of each block."""
+"""Yields keys of n rows block by block, (n, m) uint32, all in order; called with a step s, every s-th of each block.
+A block is used up before the next one is asked for."""
+Parts = Callable[[Callable[[Blocks], None]], object]
+"""Calls a function with the blocks of every part of the rows, in any order and by as many threads as it likes."""
 
 STEP = 17
 """One in so many is looked at first; coprime to the usual widths of layers, so that no column is favoured."""
-FEW = 2**22
+FEW = 2**21
 """Rows up to this length are held in memory and partitioned."""
 WIDEST = 16
 """Buckets of the widest bracket: 8 MiB of counters."""
 BUCKETS = 2**16
+
+_ROWS = Scratch()
 
 
 @dataclass(frozen=True)
@@ -73,13 +81,16 @@ def number(key: int) -> float:
     return magnitude(key ^ 0x80000000 if key >= 0x80000000 else key ^ 0xFFFFFFFF)
 
 
-def kth_largest(blocks: Blocks, ranks: Sequence[Sequence[int]], size: int) -> list[list[Cut]]:
+def kth_largest(
+    blocks: Blocks, ranks: Sequence[Sequence[int]], size: int, parts: Parts | None = None
+) -> list[list[Cut]]:
     """Return where the k largest of each row end, for one or several k.
 
     Args:
         blocks: the keys of n rows. A key of 0 counts for nothing: who is first among those is not found out.
         ranks: k, from 1 to ``size``, one or several for each row.
         size: length of the rows.
+        parts: how to go through the same keys where their order does not matter; None for through ``blocks``.
 
     Returns:
         One cut per row and rank.
@@ -90,17 +101,30 @@ def kth_largest(blocks: Blocks, ranks: Sequence[Sequence[int]], size: int) -> li
     [(0.5, 3), (3.0, 0)]
     """
     if size <= FEW:
-        rows = np.concatenate(list(blocks(1)), axis=1)
-        return [[_cut(row, rank) for rank in wanted] for row, wanted in zip(rows, ranks, strict=True)]
-    places = _places(blocks, ranks, size, STEP) or _places(blocks, ranks, size, 1)
+        with _ROWS.borrowed((len(ranks) + 1) * size, np.uint32) as memory:
+            *rows, spare = memory.reshape(-1, size)
+            start = 0
+            for block in blocks(1):
+                for row, keys in zip(rows, block, strict=True):
+                    row[start : start + len(keys)] = keys
+                start += block.shape[1]
+            return [[_cut(row, rank, spare) for rank in wanted] for row, wanted in zip(rows, ranks, strict=True)]
+    if parts is None:
+
+        def parts(look: Callable[[Blocks], None]) -> None:
+            look(blocks)
+
+    places = _places(parts, ranks, size, STEP) or _places(parts, ranks, size, 1)
     assert places  # all were looked at, so every bracket is the right bucket
     _find_last(places, blocks, size)
     return [[Cut(place.key, place.last) for place in row] for row in places]
 
 
-def _cut(keys: np.ndarray, rank: int) -> Cut:
-    """Return where the k largest of a row end that is in memory."""
-    key = np.partition(keys, len(keys) - rank)[len(keys) - rank]
+def _cut(keys: np.ndarray, rank: int, spare: np.ndarray) -> Cut:
+    """Return where the k largest of a row end that is in memory; ``spare`` is overwritten."""
+    spare[:] = keys
+    spare.partition(len(keys) - rank)
+    key = spare[len(keys) - rank]
     first = rank - np.count_nonzero(keys > key)
     return Cut(int(key), int(np.flatnonzero(keys == key)[first - 1]))
 
@@ -114,13 +138,16 @@ class _Place:
         self.inside, self.above = _Histogram(self.width), 0
         self.key = self.wanted = self.equal = 0
         self.last = -1
+        self._one = threading.Lock()
 
     def look(self, keys: np.ndarray) -> None:
         """Count what lies in the bracket and above."""
         offsets = keys - np.uint32(self.low)  # what is below wraps around and is large, too
         self.inside.add(offsets[offsets < np.uint32(self.width)])
         if self.above_from < 2**32:
-            self.above += int(np.count_nonzero(keys >= np.uint32(self.above_from)))
+            above = int(np.count_nonzero(keys >= np.uint32(self.above_from)))
+            with self._one:
+                self.above += above
 
     def settle(self, rank: int) -> bool:
         """Find the key; False if it is not in the bracket."""
@@ -137,18 +164,24 @@ class _Place:
 
 
 class _Histogram:
-    """Counts of small integers; they wait until there are enough for the counters to be worth walking through."""
+    """Counts of small integers; they wait until there are enough for the counters to be worth walking through.
+
+    Several threads may add at once.
+    """
 
     def __init__(self, bins: int) -> None:
         self._counts = np.zeros(bins, np.int64)
         self._waiting: list[np.ndarray] = []
         self._number = 0
+        self._one = threading.Lock()
 
     def add(self, values: np.ndarray) -> None:
-        self._waiting.append(values)
-        self._number += len(values)
-        if self._number >= 2**18:
-            self.finish()
+        """Add integers, which must stay as they are."""
+        with self._one:
+            self._waiting.append(values)
+            self._number += len(values)
+            if self._number >= 2**18:
+                self.finish()
 
     def finish(self) -> np.ndarray:
         if self._waiting:
@@ -157,12 +190,16 @@ class _Histogram:
         return self._counts
 
 
-def _places(blocks: Blocks, ranks: Sequence[Sequence[int]], size: int, step: int) -> list[list[_Place]] | None:
+def _places(parts: Parts, ranks: Sequence[Sequence[int]], size: int, step: int) -> list[list[_Place]] | None:
     """Return where each rank lies; None if a bracket from one in ``step`` is too wide or was wrong."""
     histograms = [_Histogram(BUCKETS) for _ in ranks]
-    for block in blocks(step):
-        for histogram, keys in zip(histograms, block, strict=True):
-            histogram.add(keys >> np.uint32(16))
+
+    def survey(blocks: Blocks) -> None:
+        for block in blocks(step):
+            for histogram, keys in zip(histograms, block, strict=True):
+                histogram.add(keys >> np.uint32(16))
+
+    parts(survey)
     places: list[list[_Place]] = []
     for histogram, wanted in zip(histograms, ranks, strict=True):
         or_more = histogram.finish()[::-1].cumsum()[::-1]
@@ -170,10 +207,14 @@ def _places(blocks: Blocks, ranks: Sequence[Sequence[int]], size: int, step: int
         if any(high - low >= WIDEST for low, high in brackets):
             return None
         places.append([_Place(low, high) for low, high in brackets])
-    for block in blocks(1):
-        for row, keys in zip(places, block, strict=True):
-            for place in row:
-                place.look(keys)
+
+    def look(blocks: Blocks) -> None:
+        for block in blocks(1):
+            for row, keys in zip(places, block, strict=True):
+                for place in row:
+                    place.look(keys)
+
+    parts(look)
     settled = [
         place.settle(rank)
         for row, wanted in zip(places, ranks, strict=True)

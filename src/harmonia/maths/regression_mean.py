@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
 RIDGE = 1e-6
 """Relative to the mean of the diagonal."""
@@ -26,6 +25,8 @@ class RegressionMean:
     """
 
     def __init__(self, grams: np.ndarray, weights: np.ndarray, alpha: float) -> None:
+        from scipy.linalg import cho_factor  # here, as listing recipes needs none of it
+
         self._shares = weights / weights.sum()
         diagonal = np.eye(grams.shape[1], dtype=bool)
         self._grams = np.where(diagonal, grams, alpha * grams) * weights[:, None, None]
@@ -35,6 +36,8 @@ class RegressionMean:
 
     def merge(self, layers: np.ndarray) -> np.ndarray:
         """Return rows of W*: (n, rows, d) float64 -> (rows, d)."""
+        from scipy.linalg import cho_solve
+
         average = np.tensordot(self._shares, layers, axes=1)
         pulls = sum((layer - average) @ gram for layer, gram in zip(layers, self._grams, strict=True))
         return average + cho_solve(self._factor, pulls.T).T

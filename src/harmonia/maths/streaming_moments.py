@@ -36,9 +36,10 @@ class StreamingMoments:
         self._about: Tensor | None = None
         self._sum: Tensor | None = None
         self._products: Tensor | None = None
+        self._waiting: list[Tensor] = []
 
     def add(self, rows: Tensor) -> None:
-        """Add rows: (n, d)."""
+        """Add rows: (n, d). They are held until there are enough for a product."""
         import torch
 
         if not len(rows):
@@ -48,12 +49,30 @@ class StreamingMoments:
             self._about = rows.mean(dim=0, dtype=torch.float64).to(rows.dtype)
             self._sum = torch.zeros(width, dtype=torch.float64, device=rows.device)
             self._products = torch.zeros(width, width, dtype=torch.float64, device=rows.device)
-        assert self._sum is not None and self._products is not None
+        assert self._sum is not None
+        self.count += len(rows)
         for piece in rows.split(PIECE):
+            if sum(map(len, self._waiting)) + len(piece) > PIECE:
+                self._multiply()
             centred = piece - self._about
             self._sum += centred.sum(dim=0, dtype=torch.float64)
+            self._waiting.append(centred)
+
+    def _multiply(self) -> None:
+        """Add the products of the rows that wait."""
+        import torch
+
+        if not self._waiting:
+            return
+        assert self._products is not None
+        centred = torch.cat(self._waiting)
+        self._waiting = []
+        if centred.is_cuda:
             self._products += centred.T @ centred
-        self.count += len(rows)
+        else:
+            # numpy sees that the product is symmetric and makes one half of it
+            rows = centred.numpy()
+            self._products += torch.from_numpy(rows.T @ rows)
 
     def mean(self) -> np.ndarray:
         """Return the mean of the rows: (d,) float64."""
@@ -62,6 +81,7 @@ class StreamingMoments:
 
     def gram(self) -> np.ndarray:
         """Return the sum of x x^T: (d, d) float64, symmetric."""
+        self._multiply()
         assert self._about is not None and self._sum is not None and self._products is not None
         about = self._about.double()
         half = about[:, None] * (self._sum + self.count * about / 2)

@@ -17,7 +17,7 @@ def embedding_agreement(
     """Return the cosine between the embeddings that two encoders give a text, mean over tokens: (n,) float64.
 
     Args:
-        first: transformer, with or without head.
+        first: transformer, with or without head; or the embeddings that it gave.
         second: of the same width.
         tokens: token ids of each text.
         tokens_per_batch: most tokens of a pass.
@@ -27,14 +27,19 @@ def embedding_agreement(
     """
     if not len(tokens) or not all(len(text) for text in tokens):
         raise InputError("texts to compare encoders on: give at least one, and none without tokens")
-    widths = [int(model.config.hidden_size) for model in (first, second)]
-    if widths[0] != widths[1]:
-        raise InputError(f"the encoders give embeddings of {widths[0]} and {widths[1]} numbers, which have no cosine")
-    a, b = (
-        mean_hidden_states(model.base_model, tokens, widths[0], tokens_per_batch).astype(np.float64)
-        for model in (first, second)
-    )
+    known = isinstance(first, np.ndarray)
+    width, other = first.shape[1] if known else int(first.config.hidden_size), int(second.config.hidden_size)
+    if width != other:
+        raise InputError(f"the encoders give embeddings of {width} and {other} numbers, which have no cosine")
+    a = first if known else embeddings(first, tokens, tokens_per_batch)
+    b = embeddings(second, tokens, tokens_per_batch)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     if not (lengths > 0).all():
         raise InputError("an encoder gives an embedding that is zero or not finite, which has no cosine")
     return (a * b).sum(axis=1) / lengths
+
+
+def embeddings(model: Any, tokens: Sequence[Sequence[int]], tokens_per_batch: int = 4096) -> np.ndarray:
+    """Return the mean over tokens of the last hidden states of each text: (n, D) float64."""
+    width = int(model.config.hidden_size)
+    return mean_hidden_states(model.base_model, tokens, width, tokens_per_batch).astype(np.float64)

@@ -20,12 +20,13 @@ def next_token_nats(logits: Tensor, batch: TokenBatch) -> Tensor:
     return nats * batch.mask[:, 1:]
 
 
-def perplexity(model: Any, batches: Iterable[TokenBatch]) -> float:
+def perplexity(model: Any, batches: Iterable[TokenBatch], after: int = 1) -> float:
     """Return exp of the mean nats per predicted token, over all tokens of all batches.
 
     Args:
         model: causal, in evaluation mode.
         batches: padded on the right; the logits take 4 bytes for each of their tokens and each word of the vocabulary.
+        after: tokens at the beginning of a text that are read and not judged; the first never is.
 
     Raises:
         InputError: no token is predicted, or the model gives numbers that are not finite.
@@ -34,8 +35,8 @@ def perplexity(model: Any, batches: Iterable[TokenBatch]) -> float:
     with torch.inference_mode():
         for batch in batches:
             nats = next_token_nats(model(input_ids=batch.ids, attention_mask=batch.mask).logits, batch)
-            total += float(nats.double().sum())
-            count += int(batch.mask[:, 1:].sum())
+            total += float(nats[:, after - 1 :].double().sum())
+            count += int(batch.mask[:, after:].sum())
     if not count:
         raise InputError("no token to predict: perplexity needs a sequence of at least two tokens")
     if not np.isfinite(total):

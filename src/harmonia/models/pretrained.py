@@ -55,7 +55,7 @@ def load_model(model: str, *, causal: bool, device: str = "auto", dtype: str = "
         causal: with its language-model head, or the bare trunk.
         device: ``"auto"`` takes a GPU when there is one.
         dtype: type of the weights.
-        options: passed on to transformers.
+        options: passed on to transformers; ``use_safetensors=False`` reads pytorch_model.bin, tensors only.
 
     Raises:
         InputError: no such folder or id, no weights in the folder, or not a model of this sort.
@@ -79,7 +79,8 @@ def _load(kind: Any, model: str, what: str, **options: Any) -> Any:
     elif path.is_dir():
         if not (path / "config.json").is_file():
             raise InputError(f"{model} is not the folder of a model: it has no config.json")
-        if what == "weights" and not any(path.glob("*.safetensors")):
+        pickled = options.get("use_safetensors") is False and any(path.glob("pytorch_model*.bin"))
+        if what == "weights" and not pickled and not any(path.glob("*.safetensors")):
             raise InputError(f"{model} has no weights (*.safetensors); save the model with save_pretrained")
         source = model
     elif path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
@@ -87,7 +88,7 @@ def _load(kind: Any, model: str, what: str, **options: Any) -> Any:
     else:
         source = model
     if what == "weights" and "gguf_file" not in options:
-        options["use_safetensors"] = True
+        options.setdefault("use_safetensors", True)
     try:
         with quiet():
             try:

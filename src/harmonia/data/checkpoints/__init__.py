@@ -9,8 +9,10 @@ from harmonia.data.checkpoints.checkpoint import Checkpoint
 from harmonia.data.checkpoints.header import FLOATS, Stored, read_header
 from harmonia.data.checkpoints.layout import SHARD, Slot, layout
 from harmonia.data.checkpoints.location import located
-from harmonia.data.checkpoints.opening import open_checkpoint
+from harmonia.data.checkpoints.opening import open_checkpoint, opened
+from harmonia.data.checkpoints.pickled import PickledCheckpoint
 from harmonia.data.checkpoints.precision import dtype_named
+from harmonia.data.checkpoints.single import written_file
 from harmonia.data.checkpoints.writer import CheckpointWriter, check_disk, refuse_input
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "AdaptedCheckpoint",
     "Checkpoint",
     "CheckpointWriter",
+    "PickledCheckpoint",
     "Slot",
     "Stored",
     "check_disk",
@@ -27,6 +30,8 @@ __all__ = [
     "layout",
     "located",
     "open_checkpoint",
+    "opened",
     "read_header",
     "refuse_input",
+    "written_file",
 ]

@@ -40,6 +40,8 @@ _REFUSED = (
     "kasa_config",
 )
 """Settings of PEFT under which the change of a matrix is not s B A."""
+_MOVED = ("pissa", "corda", "olora", "loftq", "lora_ga")
+"""Beginnings of adapters for which PEFT changes the base as well."""
 _FACTOR = re.compile(r"(.+)\.(lora_A|lora_B|lora_embedding_A|lora_embedding_B)(?:\.weight)?$")
 
 
@@ -122,6 +124,86 @@ class _Factors(threading.local):
             done += len(part)
 
 
+@dataclass(frozen=True)
+class LoraFile:
+    """A LoRA adapter as PEFT saves it, on no base yet.
+
+    Attributes:
+        folder: where it is.
+        settings: its adapter_config.json.
+        factors: name of a module -> A and B, ``scale(module) * B A`` being what it adds to the module's weight.
+        embedded: modules that are embeddings: they add the transpose.
+        whole: what was trained whole, by name.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    factors: dict[str, tuple[Stored, Stored]]
+    embedded: frozenset[str]
+    whole: dict[str, Stored]
+
+    @property
+    def path(self) -> Path:
+        """The file of its weights."""
+        return self.folder / WEIGHTS
+
+    def scale(self, module: str) -> float:
+        """Return s of a module.
+
+        Raises:
+            InputError: the settings say none.
+        """
+        rank = self.factors[module][0].shape[0]
+        patterns = self.settings.get("alpha_pattern") or {}
+        given = (value for key, value in patterns.items() if _matches(key, module))
+        alpha = next(given, self.settings.get("lora_alpha", 8))
+        if not isinstance(alpha, int | float):
+            raise InputError(f"{self.folder / CONFIG}: alpha of {module} is {alpha!r}, not a number")
+        return float(alpha / (math.sqrt(rank) if self.settings.get("use_rslora") else rank))
+
+
+def read_lora(folder: Path) -> LoraFile:
+    """Read what an adapter holds, without a base.
+
+    Args:
+        folder: as PEFT saves it: adapter_config.json and adapter_model.safetensors.
+
+    Raises:
+        InputError: not a LoRA adapter, or one that is more than s B A.
+    """
+    settings = read_object(folder / CONFIG, f"{folder} is not an adapter: it has no {CONFIG}")
+    if not (folder / WEIGHTS).is_file():
+        pickled = " but adapter_model.bin, a pickle" if (folder / "adapter_model.bin").is_file() else ""
+        raise InputError(f"{folder} has no {WEIGHTS}{pickled}: save the adapter with PEFT's save_pretrained")
+    odd = next((name for name in _REFUSED if settings.get(name)), None)
+    begun = settings.get("init_lora_weights")
+    if isinstance(begun, str) and begun.lower().startswith(_MOVED):
+        odd = f"init_lora_weights={begun}"
+    if settings.get("peft_type") != "LORA" or odd is not None:
+        what = f"uses {odd}" if odd else f"is {settings.get('peft_type')!r}, not LORA"
+        raise InputError(f"{folder / CONFIG} {what}, which is not W + s B A: merge it into its base with PEFT first")
+    held: dict[str, dict[str, Stored]] = {}
+    whole: dict[str, Stored] = {}
+    for stored in read_header(folder / WEIGHTS):
+        key = stored.name.removeprefix("base_model.model.").replace(".base_layer.", ".")
+        found = _FACTOR.match(key)
+        if found:
+            held.setdefault(found[1], {})[found[2]] = stored
+        else:
+            whole[key] = stored
+    factors, embedded = {}, set()
+    for module, own in held.items():
+        is_embedding = "lora_embedding_A" in own
+        names = ("lora_embedding_A", "lora_embedding_B") if is_embedding else ("lora_A", "lora_B")
+        a, b = (own.get(name) for name in names)
+        if a is None or b is None or len(own) != 2 or not a.size or not b.size:
+            raise InputError(f"{folder / WEIGHTS} has not both factors of {module}: save the adapter again")
+        factors[module] = a, b
+        if is_embedding:
+            embedded.add(module)
+    return LoraFile(folder, settings, factors, frozenset(embedded), whole)
+
+
 def fold(folder: Path, base: Checkpoint) -> AdaptedCheckpoint:
     """Return an adapter on its base.
 
@@ -132,55 +214,33 @@ def fold(folder: Path, base: Checkpoint) -> AdaptedCheckpoint:
     Raises:
         InputError: not a LoRA adapter, one that cannot be folded, or one that does not fit the base.
     """
-    settings = read_object(folder / CONFIG, f"{folder} is not an adapter: it has no {CONFIG}")
-    if not (folder / WEIGHTS).is_file():
-        pickled = " but adapter_model.bin, a pickle" if (folder / "adapter_model.bin").is_file() else ""
-        raise InputError(f"{folder} has no {WEIGHTS}{pickled}: save the adapter with PEFT's save_pretrained")
-    odd = next((name for name in _REFUSED if settings.get(name)), None)
-    if settings.get("peft_type") != "LORA" or odd is not None:
-        what = f"uses {odd}" if odd else f"is {settings.get('peft_type')!r}, not LORA"
-        raise InputError(f"{folder / CONFIG} {what}, which is not W + s B A: merge it into its base with PEFT first")
-    factors: dict[str, dict[str, Stored]] = {}
-    replaced: dict[str, Stored] = {}
-    for stored in read_header(folder / WEIGHTS):
-        key = stored.name.removeprefix("base_model.model.").replace(".base_layer.", ".")
-        found = _FACTOR.match(key)
-        if found:
-            factors.setdefault(found[1], {})[found[2]] = stored
-        else:
-            target = _target(key, base, folder)
-            replaced[target] = Stored(target, stored.dtype, stored.shape, stored.path, stored.start)
+    lora = read_lora(folder)
+    replaced = {}
+    for key, stored in lora.whole.items():
+        target = _target(key, base, folder)
+        replaced[target] = Stored(target, stored.dtype, stored.shape, stored.path, stored.start)
     changes = {}
-    for module, held in factors.items():
+    for module in lora.factors:
         target = _target(f"{module}.weight", base, folder)
-        changes[target] = _change(module, held, settings, base.tensor(target), folder)
+        changes[target] = _change(lora, module, base.tensor(target))
     return AdaptedCheckpoint(folder, base, replaced, changes)
 
 
-def _change(
-    module: str, held: Mapping[str, Stored], settings: Mapping[str, Any], target: Stored, folder: Path
-) -> Change:
-    embedded = "lora_embedding_A" in held
-    a, b = (held.get(name) for name in (("lora_embedding_A", "lora_embedding_B") if embedded else ("lora_A", "lora_B")))
-    if a is None or b is None or len(held) != 2 or not a.size or not b.size:
-        raise InputError(f"{folder / WEIGHTS} has not both factors of {module}: save the adapter again")
+def _change(lora: LoraFile, module: str, target: Stored) -> Change:
+    a, b = lora.factors[module]
+    embedded = module in lora.embedded
     rank = a.shape[0]
     into, out = a.size // rank, b.shape[0]
     shape = (target.shape[0], math.prod(target.shape[1:])) if target.shape else ()
     ways = {False: shape == (out, into) and not embedded, True: shape == (into, out)}
     if b.size != out * rank or not any(ways.values()):
         raise InputError(
-            f"{folder / WEIGHTS}: factors of shapes {list(b.shape)} and {list(a.shape)} do not fit {target.name} of "
+            f"{lora.path}: factors of shapes {list(b.shape)} and {list(a.shape)} do not fit {target.name} of "
             f"shape {list(target.shape)} in {target.path}: is this the adapter's base?"
         )
     # one setting for all modules, of which some may be stored the other way: only a square one needs to be told
-    transposed = bool(settings.get("fan_in_fan_out")) or embedded if all(ways.values()) else ways[True]
-    patterns = settings.get("alpha_pattern") or {}
-    alpha = next((value for key, value in patterns.items() if _matches(key, module)), settings.get("lora_alpha", 8))
-    if not isinstance(alpha, int | float):
-        raise InputError(f"{folder / CONFIG}: alpha of {module} is {alpha!r}, not a number")
-    scale = alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)
-    return Change(a, b, transposed, scale)
+    transposed = bool(lora.settings.get("fan_in_fan_out")) or embedded if all(ways.values()) else ways[True]
+    return Change(a, b, transposed, lora.scale(module))
 
 
 def _matches(pattern: str, module: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -28,6 +28,7 @@ SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 CONFIG = "config.json"
 
+_READABLE = {"pytorch_model.bin", "pytorch_model.bin.index.json"}
 _COMPARED = 1 << 20
 """Bytes compared at a time."""
 
@@ -51,7 +52,7 @@ class Checkpoint:
 
     @classmethod
     def at(cls, folder: Path) -> Self:
-        """Open a folder.
+        """Open a folder of safetensors.
 
         Raises:
             InputError: not a model's folder, weights in another format, or files that are missing or damaged.
@@ -89,7 +90,11 @@ class Checkpoint:
 
     def read_bytes(self, name: str, start: int, into: memoryview) -> None:
         """Fill a buffer with the bytes of a tensor as they are in the file, from byte ``start`` on."""
-        self._fill(self.tensor(name), start, into)
+        self.read_stored(self.tensor(name), start, into)
+
+    def read_stored(self, stored: Stored, start: int, into: memoryview) -> None:
+        """Fill a buffer with the bytes of a tensor of any file of the model, from byte ``start`` on."""
+        self._fill(stored, start, into)
 
     def is_stored(self, name: str) -> bool:
         """Return whether what ``read`` gives of a tensor is what the file holds."""
@@ -183,22 +188,43 @@ def read_object(path: Path, absent: str) -> dict[str, Any]:
 def _indexed(folder: Path) -> dict[str, Stored]:
     """Return the tensors of all shards that an index names."""
     path = folder / INDEX
-    places = read_object(path, "").get("weight_map")
+    places = indexed(path)
+    held = {shard: {tensor.name: tensor for tensor in read_header(folder / shard)} for shard in set(places.values())}
+    check_held(path, places, held)
+    # a tensor that an old shard holds too is where the index says
+    return {
+        name: tensor
+        for shard in sorted(held)
+        for name, tensor in held[shard].items()
+        if places.get(name, shard) == shard
+    }
+
+
+def indexed(path: Path) -> dict[str, str]:
+    """Return the shard of each tensor, as an index says.
+
+    Raises:
+        InputError: it does not say so, or shards are missing.
+    """
+    places = read_object(path, f"{path} is missing").get("weight_map")
     plain: Callable[[Any], bool] = lambda shard: isinstance(shard, str) and Path(shard).name == shard  # noqa: E731
     if not isinstance(places, dict) or not places or not all(map(plain, places.values())):
         raise InputError(f"{path} has no weight_map from tensors to files beside it")
-    shards = sorted(set(places.values()))
-    absent = [shard for shard in shards if not (folder / shard).is_file()]
+    absent = [shard for shard in sorted(set(places.values())) if not (path.parent / shard).is_file()]
     if absent:
         raise InputError(f"{path} names {_some(absent, 'shard')} that the folder lacks: copy or download the rest")
-    held = {shard: {tensor.name: tensor for tensor in read_header(folder / shard)} for shard in shards}
+    return places
+
+
+def check_held(path: Path, places: Mapping[str, str], held: Mapping[str, Container[str]]) -> None:
+    """Refuse an index that names tensors that are not in their shards.
+
+    Raises:
+        InputError: the message names some.
+    """
     lost = [name for name, shard in places.items() if name not in held[shard]]
     if lost:
         raise InputError(f"{path} names {_some(lost, 'tensor')} that the shards lack: copy or download them again")
-    # a tensor that an old shard holds too is where the index says
-    return {
-        name: tensor for shard in shards for name, tensor in held[shard].items() if places.get(name, shard) == shard
-    }
 
 
 def _some(names: list[str], what: str, most: int = 3) -> str:
@@ -208,11 +234,14 @@ def _some(names: list[str], what: str, most: int = 3) -> str:
 
 def _no_weights(folder: Path) -> str:
     """Return what to tell of a folder without safetensors."""
-    pickled = sorted(p.name for end in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(end))
+    pickled = sorted(
+        p.name for end in ("*.bin", "*.bin.index.json", "*.pt", "*.pth", "*.ckpt") for p in folder.glob(end)
+    )
     if pickled:
         return (
             f"{folder} has weights as pickle only ({pickled[0]}), which could run code when it is loaded: convert it "
             "where you trust it, transformers' AutoModel.from_pretrained(FOLDER).save_pretrained(NEW)"
+            + (", or read nothing but its tensors with --allow-pytorch-bin" if _READABLE & set(pickled) else "")
         )
     if any(folder.glob("*.gguf")):
         return f"{folder} has weights as GGUF only, mostly quantised: take the model's original safetensors"

@@ -91,7 +91,8 @@ class CheckpointWriter:
 
         slot = self._slots[name]
         rounded = from_float32(values, slot.dtype)
-        if not torch.isfinite(rounded).all():
+        # a finite sum has finite terms, and is quicker to get than a flag for each; large terms may overflow it
+        if not torch.isfinite(rounded.sum()) and not torch.isfinite(rounded).all():
             word = next(word for word, dtype in NAMES.items() if dtype == slot.dtype)
             cause = f"is too large for {word}: write it as bfloat16 or float32"
             if not torch.isfinite(values).all():
