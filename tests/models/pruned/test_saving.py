@@ -10,7 +10,7 @@ import numpy as np
 from tests.models.pruned import tiny
 
 from harmonia.core.errors import InputError, RunError
-from harmonia.models.pruned import Cut, family_of, load, save, shallower, sliced
+from harmonia.models.pruned import Cut, family_of, load, parameters, save, shallower, sliced
 
 
 def uniform(model, heads, neurons):
@@ -50,7 +50,9 @@ OURS = {
     "bert heads": lambda: uniform(tiny.bert(), 2, 48),
     "classifier": lambda: ragged(tiny.bert("roberta", auto=transformers.AutoModelForSequenceClassification)),
     "gpt2": lambda: ragged(tiny.gpt2()),
-    "bias": lambda: with_bias(tiny.llama()),
+    "bias": lambda: with_bias(tiny.llama("qwen2")),
+    "bias in one layer of another width": lambda: with_bias(ragged(tiny.llama(heads=8, groups=4, size=4, neurons=60))),
+    "bias beside neurons only": lambda: with_biases(tiny.llama("qwen3"), "neurons"),
     "depth": lambda: shallower(ragged(tiny.bert(layers=3)), [0, 2]),
     "three groups of width 32": lambda: uniform(tiny.llama(heads=4, groups=4), 3, 48),
 }
@@ -59,6 +61,74 @@ OURS = {
 def with_bias(model):
     cut = Cut(np.arange(40), None, np.linspace(-1, 1, 32))
     return sliced(model, {"model.layers.0.mlp.down_proj": cut, "model.layers.1.mlp.down_proj": Cut(np.arange(40))})
+
+
+def with_biases(model, *kinds):
+    """Return the model with a bias of draws behind every slot of some kinds, and half of its units."""
+    draw = np.random.default_rng(3)
+    slots = family_of(model).slots(model)
+    bias = {slot.name: draw.normal(size=model.get_submodule(slot.name).out_features) for slot in slots}
+    return sliced(
+        model, {s.name: Cut(np.arange(s.units // 2), None, bias[s.name] if s.kind in kinds else None) for s in slots}
+    )
+
+
+BIASED = {
+    "llama": (lambda: with_biases(tiny.llama(), "heads", "neurons"), {"attention_bias": True, "mlp_bias": True}),
+    "llama heads": (lambda: with_biases(tiny.llama(), "heads"), {"attention_bias": True, "mlp_bias": False}),
+    "llama neurons": (lambda: with_biases(tiny.llama(), "neurons"), {"attention_bias": False, "mlp_bias": True}),
+    "llama one layer": (lambda: with_bias(tiny.llama()), {"attention_bias": False, "mlp_bias": True}),
+    "llama tied": (lambda: with_biases(tiny.llama(tie_word_embeddings=True), "neurons"), {"mlp_bias": True}),
+    "qwen3 heads": (lambda: with_biases(tiny.llama("qwen3"), "heads"), {"attention_bias": True}),
+    "gemma heads": (lambda: with_biases(tiny.llama("gemma"), "heads"), {"attention_bias": True}),
+    "gemma2 heads": (lambda: with_biases(tiny.llama("gemma2"), "heads"), {"attention_bias": True}),
+    "gemma3 heads": (lambda: with_biases(tiny.llama("gemma3_text"), "heads"), {"attention_bias": True}),
+    "granite": (lambda: with_biases(tiny.llama("granite"), "heads", "neurons"), {"mlp_bias": True}),
+    "smollm3": (lambda: with_biases(tiny.llama("smollm3"), "heads", "neurons"), {"mlp_bias": True}),
+}
+
+
+@pytest.mark.parametrize("case", BIASED)
+def test_new_biases_load_anywhere_where_the_architecture_has_a_field_for_them(case, tmp_path):
+    make, fields = BIASED[case]
+    model, given = make(), tiny.batch()
+    assert save(model, tmp_path / "m")
+    config = json.loads((tmp_path / "m/config.json").read_text())
+    assert "harmonia" not in config and {name: config[name] for name in fields} == fields
+    wanted = tiny.output(load(tmp_path / "m"), given)
+    plain = stock(tmp_path / "m", transformers.AutoModelForCausalLM)
+    torch.testing.assert_close(tiny.output(plain, given), wanted, rtol=0, atol=1e-5)
+    torch.testing.assert_close(tiny.output(model, given), wanted, rtol=0, atol=1e-5)
+    # without the biases it would be another model
+    for name, tensor in plain.requires_grad_(False).named_parameters():
+        if name.endswith("bias"):
+            tensor.zero_()
+    assert (tiny.output(plain, given) - wanted).abs().max() > 1e-2
+
+
+def test_biases_of_zeros_are_parameters_like_any(tmp_path):
+    dense = tiny.llama()
+    model = with_biases(dense, "neurons")
+    # per layer: 24 rows each of gate and up, and 32 of down
+    assert parameters(model) == parameters(with_biases(dense)) + 2 * (24 + 24 + 32)
+    assert not model.model.layers[0].mlp.up_proj.bias.any()
+    save(model, tmp_path / "m")
+    assert parameters(load(tmp_path / "m")) == parameters(model)
+    assert parameters(dense) == parameters(tiny.llama()) and dense.model.layers[0].mlp.up_proj.bias is None
+
+
+def test_a_model_with_new_biases_is_pruned_again(tmp_path):
+    save(with_biases(tiny.llama(), "neurons"), tmp_path / "once")
+    again = load(tmp_path / "once")
+    twice = sliced(again, {f"model.layers.{layer}.mlp.down_proj": Cut(np.arange(7)) for layer in range(2)})
+    assert save(twice, tmp_path / "twice") and twice.model.layers[0].mlp.up_proj.bias.shape == (7,)
+    given = tiny.batch()
+    torch.testing.assert_close(
+        tiny.output(stock(tmp_path / "twice", transformers.AutoModelForCausalLM), given), tiny.output(twice, given)
+    )
+    odd = sliced(again, {"model.layers.0.mlp.down_proj": Cut(np.arange(7))})
+    assert not save(odd, tmp_path / "odd")
+    assert torch.equal(tiny.output(load(tmp_path / "odd"), given), tiny.output(odd, given))
 
 
 @pytest.mark.parametrize("case", STOCK)
@@ -210,7 +280,10 @@ def edited(folder, **changes):
         ({"harmonia": {"pruned": {"heads": [9, 1], "neurons": [1, 1], "biases": []}}}, "9 heads for .*, .* at most 4"),
         ({"harmonia": {"pruned": {"heads": [1, 1], "neurons": [1, 1], "biases": 1}}}, "biases must be a list of names"),
         ({"harmonia": {"pruned": {"heads": [1, 1], "neurons": [1, 1], "biases": ["x"]}}}, "x is to have a bias, and"),
-        ({"harmonia": {"pruned": {"heads": [1, 1], "neurons": [1, 1], "biases": []}}}, "weights cannot be loaded"),
+        (
+            {"harmonia": {"pruned": {"heads": [1, 1], "neurons": [1, 1], "biases": []}}},
+            r"dense.weight has the shape \[32, 24\]",
+        ),
     ],
 )
 def test_a_damaged_description_is_named(changes, message, tmp_path):
@@ -232,9 +305,13 @@ def test_damaged_folders_are_named(tmp_path):
     save_file(tensors, file, {"format": "pt"})
     with pytest.raises(InputError, match=r"missing keys: encoder.layer.1.output.dense.weight"):
         load(tmp_path / "m")
-    save_file(tensors | {"encoder.layer.1.output.dense.weight": gone, "more": gone + 1}, file, {"format": "pt"})
-    with pytest.raises(InputError, match="unexpected keys: more"):
+    tensors["encoder.layer.1.output.dense.weight"] = gone
+    more = "encoder.layer.1.output.more.weight"
+    save_file(tensors | {more: gone + 1}, file, {"format": "pt"})
+    with pytest.raises(InputError, match=f"unexpected keys: {more}; its config.json and its weights"):
         load(tmp_path / "m")
+    save_file(tensors | {"cls.seq_relationship.weight": gone + 1}, file, {"format": "pt"})
+    assert torch.equal(load(tmp_path / "m").encoder.layer[1].output.dense.weight, gone)
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(InputError, match="its weights cannot be loaded"):
         load(tmp_path / "m")

@@ -39,6 +39,7 @@ class Bert(Family):
             run=size,
             producers=tuple(Producer(f"{path}.attention.self.{name}", size) for name in ("query", "key", "value")),
             owner=f"{path}.attention.self",
+            stream=path,
         )
 
     def feed_forward(self, block: nn.Module, path: str, layer: int) -> Slot:
@@ -51,6 +52,8 @@ class Bert(Family):
             run=1,
             producers=(Producer(f"{path}.intermediate.dense", 1),),
             owner=path,
+            # where norms come first, the layer reads the hidden state through one
+            stream=f"{path}.intermediate" if hasattr(block.intermediate, "LayerNorm") else f"{path}.intermediate.dense",
         )
 
     def resize(self, owner: nn.Module, slot: Slot, units: int) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from harmonia.core.errors import InputError
 from harmonia.models.pruned.linear import check_linear, matrix
@@ -49,6 +49,8 @@ class Slot:
         run: input features of the consumer per unit, consecutive.
         producers: the layers that lose rows with a unit.
         owner: name of the module that knows how many heads there are.
+        stream: name of the module that reads the hidden state to which the consumer's output is added; None where
+            something stands between, a norm or a factor.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Slot:
     run: int
     producers: tuple[Producer, ...]
     owner: str
+    stream: str | None
 
 
 class Family:
@@ -67,6 +70,15 @@ class Family:
     """``model_type`` of the configurations that follow the pattern."""
     blocks_at: ClassVar[str]
     """Where the list of blocks is, below the trunk."""
+    bias_fields: ClassVar[dict[str, str]] = {}
+    """Kind of units -> field of the configuration that gives a bias to all layers that produce or consume them."""
+    embeddings: ClassVar[tuple[str, ...]] = ()
+    """Below the trunk: the embeddings that add up to the first hidden state. None where blocks are not of the pattern
+    x + attention(norm(x)), x + feed_forward(norm(x)), and hidden channels cannot go."""
+    norms: ClassVar[tuple[str, str]] = ("", "")
+    """Of a block: the norm before attention, and the one before the feed-forward layer."""
+    last_norm: ClassVar[str] = ""
+    """Below the trunk: the norm behind the last block."""
 
     def attention(self, block: nn.Module, path: str, layer: int) -> Slot:
         """Return the heads of a block whose name is ``path``."""
@@ -82,6 +94,28 @@ class Family:
     def settings(self, config: Any, heads: Slot, neurons: Slot) -> dict[str, Any]:
         """Return the fields of the configuration that say how wide all blocks are, as far as it can say so."""
         raise NotImplementedError
+
+    def attend(
+        self, block: nn.Module, states: Tensor, args: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        """Return what attention adds to hidden states: norm and attention.
+
+        Args:
+            block: of the model.
+            states: (b, t, D).
+            args: positional ones that the block is called with behind the states.
+            options: others that it is called with.
+        """
+        raise NotImplementedError
+
+    def feed(self, block: nn.Module, states: Tensor) -> Tensor:
+        """Return what the feed-forward layer adds to hidden states: norm and layer."""
+        raise NotImplementedError
+
+    def scale(self, norm: nn.Module) -> Tensor:
+        """Return the factor of each channel behind a norm: (D,)."""
+        weight: Tensor = norm.weight  # type: ignore[assignment]
+        return weight.detach()
 
     def renumber(self, config: Any, kept: Sequence[int]) -> dict[str, Any]:
         """Return the fields of the configuration when only these blocks stay.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from harmonia.models.pruned.family import Family, Producer, Slot, child, divided
+from harmonia.models.pruned.skips import is_turned
 
 
 class Llama(Family):
@@ -18,6 +20,10 @@ class Llama(Family):
 
     model_types = ("llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "granite", "smollm3")
     blocks_at = "layers"
+    bias_fields: ClassVar[dict[str, str]] = {"heads": "attention_bias", "neurons": "mlp_bias"}
+    embeddings = ("embed_tokens",)
+    norms = ("input_layernorm", "post_attention_layernorm")
+    last_norm = "norm"
 
     def attention(self, block: nn.Module, path: str, layer: int) -> Slot:
         size = int(block.self_attn.head_dim)  # type: ignore[union-attr, arg-type]
@@ -38,6 +44,7 @@ class Llama(Family):
                 Producer(f"{path}.self_attn.v_proj", size),
             ),
             owner=f"{path}.self_attn",
+            stream=path if _adds_plainly(block) else None,
         )
 
     def feed_forward(self, block: nn.Module, path: str, layer: int) -> Slot:
@@ -50,11 +57,26 @@ class Llama(Family):
             run=1,
             producers=(Producer(f"{path}.mlp.gate_proj", 1), Producer(f"{path}.mlp.up_proj", 1)),
             owner=f"{path}.mlp",
+            stream=f"{path}.post_attention_layernorm" if _adds_plainly(block) else None,
         )
 
     def resize(self, owner: nn.Module, slot: Slot, units: int) -> None:
         if slot.kind == "neurons":
             owner.intermediate_size = units  # type: ignore[assignment]
+
+    def attend(
+        self, block: nn.Module, states: Tensor, args: tuple[Any, ...] = (), options: Mapping[str, Any] | None = None
+    ) -> Tensor:
+        found: Tensor = block.self_attn(hidden_states=block.input_layernorm(states), **(options or {}))[0]  # type: ignore[operator]
+        return found
+
+    def feed(self, block: nn.Module, states: Tensor) -> Tensor:
+        found: Tensor = block.mlp(block.post_attention_layernorm(states))  # type: ignore[operator]
+        return found
+
+    def scale(self, norm: nn.Module) -> Tensor:
+        factor = super().scale(norm)
+        return 1 + factor if type(norm).__name__.startswith("Gemma") else factor
 
     def settings(self, config: Any, heads: Slot, neurons: Slot) -> dict[str, Any]:
         changes: dict[str, Any] = {"intermediate_size": neurons.units}
@@ -66,3 +88,12 @@ class Llama(Family):
                 "head_dim": size,  # otherwise it would be read as width / heads
             }
         return changes
+
+
+def _adds_plainly(block: nn.Module) -> bool:
+    """Return whether outputs are added to the hidden state as they are: no norm (Gemma 2), no factor (Granite).
+
+    Where hidden channels are gone, the hidden state is turned before it is added to.
+    """
+    factor = getattr(block, "residual_multiplier", 1.0)
+    return not hasattr(block, "pre_feedforward_layernorm") and float(factor) == 1.0 and not is_turned(block)

@@ -17,6 +17,11 @@ def parameters(model: Any) -> int:
     return sum(tensor.numel() for tensor in model.parameters())
 
 
+def weights_applied(model: Any) -> int:
+    """Return the number of weights of all linear layers: multiplications of a token that each is applied to once."""
+    return sum(int(m.weight.numel()) for m in model.modules() if isinstance(m, nn.Linear | Conv1D))
+
+
 def macs_per_token(model: Any, length: int) -> float:
     """Return the multiplications per token of a sequence of ``length`` tokens, counted while one is run.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from harmonia.models.pruned.families import check_loaded, family_of
 from harmonia.models.pruned.family import Family, Slot
 from harmonia.models.pruned.layout import settle
 from harmonia.models.pruned.linear import matrix, replace
+from harmonia.models.pruned.skips import is_turned
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,9 @@ def sliced(model: Any, cuts: Mapping[str, Cut], *, fold_bias: bool = True) -> An
     Args:
         model: of a supported family, in memory.
         cuts: by name of the consumer; other consumers keep all units.
-        fold_bias: whether a consumer without bias may gain one. Such a model is loaded by
-            :func:`harmonia.models.pruned.load`; most architectures have no place for a single bias.
+        fold_bias: whether a consumer without bias may gain one. Where the architecture has a field for biases of
+            such layers and all blocks are of one width, the others gain biases of zeros, and any loader reads the
+            model; else it is loaded by :func:`harmonia.models.pruned.load`.
 
     Raises:
         InputError: an unknown consumer, units that do not exist, weights of another shape or not finite, a bias where
@@ -63,6 +65,26 @@ def sliced(model: Any, cuts: Mapping[str, Cut], *, fold_bias: bool = True) -> An
     return smaller
 
 
+def outline(model: Any, kept: Mapping[str, int], biased: Collection[str] = ()) -> Any:
+    """Return a model of the sizes that ``sliced`` would give, without numbers: on the meta device.
+
+    Args:
+        model: of a supported family.
+        kept: name of a consumer -> how many of its units stay.
+        biased: consumers that gain a bias where they have none.
+    """
+    family = family_of(model)
+    slots = {slot.name: slot for slot in family.slots(model)}
+    smaller = emptied(model)
+    for name, units in kept.items():
+        consumer = smaller.get_submodule(name)
+        gains = name in biased and consumer.bias is None
+        bias = torch.empty(len(matrix(consumer)), device="meta") if gains else None
+        shrink(smaller, family, slots[name], np.arange(units), None, bias)
+    settle(smaller, family)
+    return smaller
+
+
 def shallower(model: Any, kept: Sequence[int]) -> Any:
     """Return a model of fewer blocks; the given one stays as it is, and all tensors are shared with it.
 
@@ -77,6 +99,7 @@ def shallower(model: Any, kept: Sequence[int]) -> Any:
     family = family_of(model)
     chosen = [int(layer) for layer in kept]
     _check_ascending(np.array(chosen, np.int64), len(family.blocks(model)), "layers of the model")
+    check_removable(model)
     changes = family.renumber(model.config, chosen)
     smaller = twin(model)
     path = family.blocks_path(smaller)
@@ -91,6 +114,32 @@ def shallower(model: Any, kept: Sequence[int]) -> Any:
         setattr(smaller.config, field, value)
     settle(smaller, family)
     return smaller
+
+
+def check_removable(model: Any) -> None:
+    """Refuse a model whose layers do not pass hidden states on in the channels in which they get them.
+
+    Raises:
+        InputError: hidden channels are gone from it.
+    """
+    if any(map(is_turned, family_of(model).blocks(model))):
+        raise InputError(
+            "hidden channels of this model are turned and cut, in each layer others, so that no layer can be left out: "
+            "remove layers from the dense model"
+        )
+
+
+def emptied(model: Any) -> Any:
+    """Return a copy of a model without numbers: on the meta device."""
+    return copy.deepcopy(
+        model,
+        {
+            id(tensor): nn.Parameter(tensor.detach().to("meta"), requires_grad=False)
+            if isinstance(tensor, nn.Parameter)
+            else tensor.to("meta")
+            for tensor in (*model.parameters(), *model.buffers())
+        },
+    )
 
 
 def twin(model: Any) -> Any:

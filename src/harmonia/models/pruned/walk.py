@@ -20,7 +20,7 @@ from harmonia.models.pruned.families import family_of
 
 @dataclass
 class Step:
-    """One block, to be run once over all batches.
+    """One block, to be run over all batches.
 
     Attributes:
         layer: number of the block, from 0.
@@ -33,17 +33,29 @@ class Step:
     _states: list[Tensor]
     _calls: list[list[tuple[tuple[Any, ...], dict[str, Any]]]]
 
-    def run(self) -> Iterator[tuple[TokenBatch, Tensor, Tensor]]:
-        """Yield each batch with the block's input and output, (b, t, D) each."""
-        for place, batch in enumerate(self._batches):
-            before = self._states[place]
-            args, options = self._calls[place][self.layer]
+    def run(self, advance: bool = True) -> Iterator[tuple[TokenBatch, Tensor, Tensor]]:
+        """Yield each batch with the block's input and output, (b, t, D) each.
+
+        Args:
+            advance: pass the outputs on to the next block. Without, the block may be run again from the same inputs.
+        """
+        for place, (batch, before, args, options) in enumerate(self.inputs()):
             with torch.no_grad():
                 out = self.block(before, *args, **options)
             after = out[0] if isinstance(out, tuple) else out
-            self._states[place] = after
-            self._calls[place][self.layer] = ((), {})  # masks of this block serve nobody any more
+            if advance:
+                self.put(place, after)
             yield batch, before, after
+
+    def inputs(self) -> Iterator[tuple[TokenBatch, Tensor, tuple[Any, ...], dict[str, Any]]]:
+        """Yield each batch with the block's input, (b, t, D), and what else the block is called with."""
+        for place, batch in enumerate(self._batches):
+            yield batch, self._states[place], *self._calls[place][self.layer]
+
+    def put(self, place: int, states: Tensor) -> None:
+        """Pass hidden states of a batch on to the next block, in place of what the block itself would give."""
+        self._states[place] = states
+        self._calls[place][self.layer] = ((), {})  # masks of this block serve nobody any more
 
 
 class _Recorder(nn.Module):
@@ -91,7 +103,10 @@ def walk(model: Any, batches: Sequence[TokenBatch]) -> Iterator[Step]:
     for batch in batches:
         seen: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         recorders = [_Recorder(block, seen) for block in originals]
+        norm = trunk.get_submodule(family.last_norm) if family.last_norm else None
         try:
+            if norm is not None:  # the last hidden state may have other channels than the first, which comes here
+                setattr(trunk, family.last_norm, nn.Identity())
             for layer, recorder in enumerate(recorders):
                 blocks[layer] = recorder
             with torch.no_grad():
@@ -99,6 +114,8 @@ def walk(model: Any, batches: Sequence[TokenBatch]) -> Iterator[Step]:
         finally:
             for layer, block in enumerate(originals):
                 blocks[layer] = block
+            if norm is not None:
+                setattr(trunk, family.last_norm, norm)
         calls.append(seen)
         states.append(recorders[0].first)
     for layer, block in enumerate(originals):
