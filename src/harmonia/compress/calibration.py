@@ -2,13 +2,13 @@
 
 The model is walked through once. While a block is at work, its consumers hold 8 d^2 bytes each for the sequences that
 repairs are fitted on, and as much for those held out; d is the consumer's width. Beside them there are the hidden
-states of all tokens, 4 N D bytes in float32. What was seen of a block is handed over before the next begins, so that it
-can be written to disk or used and dropped.
+states of all tokens, 4 N D bytes in float32, and some thousand rows of inputs. What was seen of a block is handed over
+before the next begins, so that it can be written to disk or used and dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,7 @@ def calibrate(
     *,
     seed: int,
     held: float = 0.15,
-    reads: Sequence[str] = (),
+    reads: Collection[str] = (),
     loss: Loss | None = None,
 ) -> Iterator[tuple[Site, Seen]]:
     """Yield each site with what was seen there, in the order of the layers.
@@ -54,11 +54,7 @@ def calibrate(
     """
     check_loaded(model)
     _check(model, batches)
-    if {"gradients", "slices"} & set(reads) and loss is None:
-        raise InputError(
-            "the criterion needs gradients, and there is no loss to take them of: give labels, or a causal language "
-            "model"
-        )
+    check_gradients(reads, loss)
     gradients: list[np.ndarray] | None = None
     slices: list[dict[str, np.ndarray]] = [{} for _ in sites]
     if loss is not None and "gradients" in reads:
@@ -98,6 +94,19 @@ def calibrate(
                     slices=slices[place],
                 ),
             )
+
+
+def check_gradients(reads: Collection[str], loss: Loss | None) -> None:
+    """Refuse to look for gradients of nothing.
+
+    Raises:
+        InputError: gradients are needed, and there is no loss.
+    """
+    if {"gradients", "slices"} & set(reads) and loss is None:
+        raise InputError(
+            "the criterion needs gradients, and there is no loss to take them of: give labels, or a causal language "
+            "model"
+        )
 
 
 def held_out(batches: Sequence[TokenBatch], share: float, seed: int) -> np.ndarray:

@@ -8,6 +8,7 @@ that share a key-value head n_rep d_h.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -66,54 +67,60 @@ class Site:
 
 
 @dataclass
-class Dense:
-    """Inputs x of the dense model at the tokens whose inputs z in the pruned prefix were seen too.
+class Wanted:
+    """Outputs y, without bias, that the layer should give at the tokens whose inputs z were seen.
 
     Attributes:
-        mean: (d,) of x.
-        gram: (d, d), sum of x x^T.
-        cross: (d, d), sum of z x^T.
+        mean: (d_out,) of y.
+        cross: (d, d_out), sum of z y^T.
+        square: sum of |y|^2.
     """
 
     mean: np.ndarray
-    gram: np.ndarray
     cross: np.ndarray
+    square: float
 
 
 @dataclass
 class Moments:
     """What was seen of a consumer's inputs x: enough for every criterion and every repair, at every ratio.
 
-    What is repaired imitates the consumer's output on the dense model's inputs. These are the inputs seen, unless
-    ``dense`` tells others: then the inputs seen come from a prefix that is pruned already, whose damage is repaired
-    along.
+    What is repaired imitates the consumer's output on the inputs seen, unless other outputs are ``wanted``: then the
+    inputs come from a prefix that is pruned already, whose damage is repaired along.
 
     Attributes:
         count: N, tokens.
         mean: (d,) float64.
         gram: (d, d) float64, sum of x x^T.
         sequences: how many sequences the tokens came from.
-        dense: the dense model's inputs at the same tokens, where they are others.
+        wanted: outputs to imitate, where they are others.
     """
 
     count: int
     mean: np.ndarray
     gram: np.ndarray
     sequences: int
-    dense: Dense | None = None
+    wanted: Wanted | None = None
 
     @classmethod
-    def paired(cls, count: int, mean: np.ndarray, gram: np.ndarray, sequences: int) -> Moments:
-        """Return moments of inputs in the pruned prefix with those of the dense model beside them.
+    def paired(cls, count: int, mean: np.ndarray, gram: np.ndarray, sequences: int, inputs: int) -> Moments:
+        """Return moments of inputs in the pruned prefix with the outputs that are wanted there.
 
         Args:
             count: N.
-            mean: (2 d,) of the rows [input in the pruned prefix, input in the dense model].
-            gram: (2 d, 2 d) of the same.
+            mean: (d + d_out,) of the rows [input in the pruned prefix, output that is wanted].
+            gram: (d + d_out, d + d_out) of the same.
             sequences: how many there were.
+            inputs: d.
         """
-        d = len(mean) // 2
-        return cls(count, mean[:d], gram[:d, :d], sequences, Dense(mean[d:], gram[d:, d:], gram[:d, d:]))
+        square = float(np.trace(gram[inputs:, inputs:]))
+        return cls(
+            count,
+            mean[:inputs],
+            gram[:inputs, :inputs],
+            sequences,
+            Wanted(mean[inputs:], gram[:inputs, inputs:], square),
+        )
 
     @property
     def varies(self) -> np.ndarray:
@@ -121,30 +128,50 @@ class Moments:
         square = np.diag(self.gram)
         return square - self.count * self.mean**2 > CONSTANT * square
 
-    @property
+    @cached_property
     def centred(self) -> np.ndarray:
         """The Gram matrix about the mean: gram - N mean mean^T, (d, d); 0 for inputs that are constant."""
-        varies = self.varies
-        return (self.gram - self.count * np.outer(self.mean, self.mean)) * varies * varies[:, None]
+        found, varies = np.multiply.outer(self.mean, -self.count * self.mean), self.varies
+        found += self.gram
+        if not varies.all():
+            found[~varies] = 0
+            found[:, ~varies] = 0
+        return found
 
     @property
     def variance(self) -> np.ndarray:
         """Unbiased variance of each input: (d,)."""
         return np.where(self.varies, np.diag(self.gram) - self.count * self.mean**2, 0) / max(1, self.count - 1)
 
+    def mean_output(self, weight: np.ndarray) -> np.ndarray:
+        """Return the mean of the outputs y to imitate, without bias: (d_out, d) -> (d_out,)."""
+        return weight @ self.mean if self.wanted is None else self.wanted.mean
+
     def wished(self, weight: np.ndarray, centred: bool) -> np.ndarray:
-        """Return sum of x y^T, y the dense outputs without bias: (d_out, d) -> (d, d_out).
+        """Return sum of z y^T, y the outputs to imitate without bias: (d_out, d) -> (d, d_out).
 
         Args:
             weight: (d_out, d) of the consumer.
             centred: about the means.
         """
-        if self.dense is None:
+        if self.wanted is None:
             return (self.centred if centred else self.gram) @ weight.T
-        cross = self.dense.cross
-        if centred:
-            cross = (cross - self.count * np.outer(self.mean, self.dense.mean)) * self.varies[:, None]
-        return cross @ weight.T
+        if not centred:
+            return self.wanted.cross
+        return (self.wanted.cross - self.count * np.outer(self.mean, self.wanted.mean)) * self.varies[:, None]
+
+    def aim(self, weight: np.ndarray, centred: bool) -> tuple[np.ndarray, float]:
+        """Return what is wished, and the sum of |y|^2.
+
+        Args:
+            weight: (d_out, d) of the consumer.
+            centred: about the means.
+        """
+        wished = self.wished(weight, centred)
+        if self.wanted is None:
+            return wished, float(np.einsum("io,oi->", wished, weight))
+        about = self.count * float(self.wanted.mean @ self.wanted.mean) if centred else 0.0
+        return wished, max(0.0, self.wanted.square - about)
 
 
 @dataclass(frozen=True)

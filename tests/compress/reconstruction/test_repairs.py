@@ -229,6 +229,19 @@ def test_auto_takes_the_ridge_with_the_least_error_on_what_was_held_out():
     np.testing.assert_allclose(auto.weight, direct.weight, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("tokens", "noise"), [(25, 3.0), (60, 1.0), (200, 0.3), (5000, 0.0)])
+def test_downhill_leads_to_the_best_ridge_above_and_below_where_it_begins(tokens, noise):
+    random = np.random.default_rng(0)
+    rows, weight, bias = drawn(0, n=tokens + 500, d=20)
+    rows = rows + noise * random.normal(size=rows.shape)
+    fit, held = rows[:tokens], rows[tokens:]
+    sets = [np.arange(s) for s in (6, 10, 14, 17)]
+    judge = OutputError(weight, bias, moments(held))
+    for kept, auto in zip(sets, Liar().curve(weight, bias, seen(fit, held), sets), strict=True):
+        tried = [Liar(ridge=ridge).repair(weight, bias, seen(fit), kept) for ridge in GRID]
+        assert auto.ridge == GRID[int(np.argmin([judge(kept, each.weight, each.bias) for each in tried]))]
+
+
 @pytest.mark.parametrize(("tokens", "ridge"), [(31, 0.1), (32, 0.01), (127, 0.01), (128, 1e-4)])
 def test_auto_goes_by_the_number_of_tokens_where_none_are_held_out(tokens, ridge):
     rows, weight, bias = drawn(0, n=tokens)
@@ -241,22 +254,22 @@ def test_the_grid_of_ridges():
 
 def test_few_tokens_are_warned_of():
     few, enough = moments(drawn(0, n=63)[0]), moments(drawn(0, n=64)[0])
-    assert too_few("layers.0.down", enough, 8) is None
+    assert too_few("layers.0.down", enough.count, 8) is None
     assert "layers.0.down: 63 calibration tokens for 8 kept inputs; least squares may overfit below 64" in (
-        too_few("layers.0.down", few, 8) or ""
+        too_few("layers.0.down", few.count, 8) or ""
     )
 
 
-def paired(pruned, dense):
-    both = moments(np.hstack([pruned, dense]))
-    return Moments.paired(both.count, both.mean, both.gram, both.sequences)
+def paired(pruned, outputs):
+    both = moments(np.hstack([pruned, outputs]))
+    return Moments.paired(both.count, both.mean, both.gram, both.sequences, pruned.shape[1])
 
 
 @given(seeds, subsets)
 def test_inside_a_pruned_prefix_the_dense_output_is_the_aim(seed, kept):
     dense, weight, bias = drawn(seed)
     pruned = dense @ (np.eye(8) + 0.3 * np.random.default_rng(seed).normal(size=(8, 8))) + 0.5
-    known = Seen(paired(pruned, dense))
+    known = Seen(paired(pruned, dense @ weight.T))
     output = dense @ weight.T + bias
     ones = np.column_stack([pruned[:, kept], np.ones(len(pruned))])
     best = np.linalg.lstsq(ones, output)[0]
@@ -276,7 +289,7 @@ def test_inside_a_pruned_prefix_the_dense_output_is_the_aim(seed, kept):
 def test_a_prefix_that_was_not_pruned_changes_nothing(part):
     rows, weight, bias = drawn(0)
     kept = np.array([0, 2, 5])
-    plain, prefixed = (part.repair(weight, bias, s, kept) for s in (seen(rows), Seen(paired(rows, rows))))
+    plain, prefixed = (part.repair(weight, bias, s, kept) for s in (seen(rows), Seen(paired(rows, rows @ weight.T))))
     np.testing.assert_allclose(prefixed.weight, plain.weight, rtol=1e-9)
     np.testing.assert_allclose(prefixed.bias, plain.bias, rtol=1e-9)
 

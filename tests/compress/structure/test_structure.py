@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from tests.models.pruned import tiny
 
-from harmonia.compress.structure import AnyStructure, Both, Depth, Heads, Neurons
+from harmonia.compress.structure import AnyStructure, Both, Depth, Heads, Hidden, Neurons
 from harmonia.core.errors import InputError
 from harmonia.models.pruned import Cut, macs_per_token, parameters, sliced
 from harmonia.models.pruned.linear import matrix
@@ -75,7 +75,7 @@ def test_layers_are_spared():
 
 def test_parts_by_name():
     adapter = TypeAdapter(AnyStructure)
-    for kind, part in (("both", Both), ("heads", Heads), ("neurons", Neurons), ("depth", Depth)):
+    for kind, part in (("both", Both), ("heads", Heads), ("neurons", Neurons), ("hidden", Hidden), ("depth", Depth)):
         assert adapter.validate_python({"kind": kind}) == part()
 
 

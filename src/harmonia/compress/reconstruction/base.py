@@ -113,40 +113,54 @@ def moments_for(kind: str, seen: Seen | None) -> Moments:
 def balanced(
     weight: np.ndarray, bias: np.ndarray | None, moments: Moments, kept: np.ndarray, new: np.ndarray
 ) -> np.ndarray:
-    """Return the bias with which new weights keep the mean of the dense output: b + W mean - W' mean_S, (d_out,)."""
-    dense = moments if moments.dense is None else moments.dense
-    shift = weight @ dense.mean - new @ moments.mean[kept]
+    """Return the bias with which new weights keep the mean of the output: b + mean_y - W' mean_S, (d_out,)."""
+    shift = moments.mean_output(weight) - new @ moments.mean[kept]
     return shift if bias is None else bias + shift
 
 
 class OutputError:
-    """Sum over tokens of |W x + b - W' z_S - b'|^2 for many W' and b', x the dense and z the present inputs.
+    """Sum over tokens of |y + b - W' z_S - b'|^2 for many W' and b', y the output to imitate and z the present inputs.
 
-    tr(W G_x W^T) - 2 tr(W' T_S) + tr(W' G_SS W'^T) + 2 N g^T (W mean_x - W' mean_S) + N |g|^2 with T = sum z (W x)^T
-    and g = b - b'. Differences of large numbers: exact to about 1e-16 of the dense output's square.
+    sum |y|^2 - 2 tr(W' T_S) + tr(W' G_SS W'^T) + 2 N g^T (mean_y - W' mean_S) + N |g|^2 with T = sum z y^T and
+    g = b - b'. Differences of large numbers: exact to about 1e-16 of the dense output's square.
 
     Args:
         weight: (d_out, d).
         bias: (d_out,), or None.
         moments: of the tokens.
+        order: inputs in the order in which keep sets grow, so that each set is the first of them; as they come by
+            default.
     """
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray | None, moments: Moments) -> None:
-        self._bias, self._moments = 0.0 if bias is None else bias, moments
-        self._wished = moments.wished(weight, centred=False)
-        dense = moments if moments.dense is None else moments.dense
-        self._mean = weight @ dense.mean
-        self._whole = float(((weight @ dense.gram) * weight).sum())
+    def __init__(
+        self, weight: np.ndarray, bias: np.ndarray | None, moments: Moments, order: np.ndarray | None = None
+    ) -> None:
+        self._bias, self._count = 0.0 if bias is None else bias, moments.count
+        self._wished, self._whole = moments.aim(weight, centred=False)
+        self._gram, self._means = moments.gram, moments.mean
+        if order is not None:
+            self._wished, self._means = self._wished[order], self._means[order]
+            self._gram = self._gram[np.ix_(order, order)]
+        self._mean = moments.mean_output(weight)
 
     def __call__(self, kept: np.ndarray, new: np.ndarray, shift: np.ndarray | None) -> float:
-        """Return the error of (d_out, s) weights and (d_out,) bias."""
-        moments = self._moments
-        gap = np.broadcast_to(self._bias - (0.0 if shift is None else shift), (len(new),))
+        """Return the error of (d_out, s) weights of these inputs and (d_out,) bias."""
+        return self._of(new.T, shift, self._wished[kept], self._means[kept], self._gram[np.ix_(kept, kept)])
+
+    def of_first(self, new: np.ndarray, shift: np.ndarray | None) -> float:
+        """Return the error of weights of the first s inputs, transposed: (s, d_out), and (d_out,) bias."""
+        s = len(new)
+        return self._of(new, shift, self._wished[:s], self._means[:s], self._gram[:s, :s])
+
+    def _of(
+        self, new: np.ndarray, shift: np.ndarray | None, wished: np.ndarray, means: np.ndarray, gram: np.ndarray
+    ) -> float:
+        gap = np.broadcast_to(self._bias - (0.0 if shift is None else shift), (new.shape[1],))
         # as a product with the symmetric W'^T W', which costs half of W' G_SS
-        own = float(np.vdot(new.T @ new, moments.gram[np.ix_(kept, kept)]))
-        cross = float((new.T * self._wished[kept]).sum())
-        means = float(gap @ (self._mean - new @ moments.mean[kept]))
-        return max(0.0, self._whole - 2 * cross + own + moments.count * (2 * means + float(gap @ gap)))
+        own = float(np.einsum("ij,ij->", new @ new.T, gram))
+        cross = float(np.einsum("so,so->", new, wished))
+        between = float(gap @ (self._mean - new.T @ means))
+        return max(0.0, self._whole - 2 * cross + own + self._count * (2 * between + float(gap @ gap)))
 
 
 def squared_error(
@@ -162,10 +176,13 @@ def squared_error(
     With D = W less W' on the kept columns and c = b - b' it is tr(D G D^T) + 2 N c^T D mu + N |c|^2; about the means,
     with e = D mu + c, tr(D Gc D^T) + N |e|^2, which loses no digits to a large mean.
     """
-    if moments.dense is not None:
+    if moments.wanted is not None:
         return OutputError(weight, bias, moments)(kept, new, shift)
     difference = weight.copy()
     difference[:, kept] -= new
     gap = difference @ moments.mean - (0.0 if shift is None else shift) + (0.0 if bias is None else bias)
-    quadratic = float(((difference @ moments.centred) * difference).sum())
+    # where only the bias is new, few columns differ; and D^T D is symmetric, so that it costs half of D Gc
+    changed = np.flatnonzero(difference.any(axis=0))
+    columns = difference[:, changed]
+    quadratic = float(np.einsum("ij,ij->", columns.T @ columns, moments.centred[np.ix_(changed, changed)]))
     return max(0.0, quadratic) + moments.count * float(gap @ gap)

@@ -32,7 +32,7 @@ class Bias(Reconstruction):
         check(weight, bias, seen, kept, run)
         moments = moments_for(self.kind, seen)
         new = weight[:, kept]
-        if new.shape == weight.shape and moments.dense is None:
+        if new.shape == weight.shape and moments.wanted is None:
             return Repaired(weight, bias, 0.0)
         shift = balanced(weight, bias, moments, kept, new)
         return Repaired(new, shift, squared_error(weight, bias, moments, kept, new, shift))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,18 +37,25 @@ class Levels:
 
     @classmethod
     def of(cls, weight: np.ndarray, bias: np.ndarray | None, seen: Seen, kept: np.ndarray, ridge: float) -> Levels:
-        """Return the errors at a keep set.
+        """Return the errors at a keep set; arguments as of ``curve``."""
+        return cls.curve(weight, bias, seen, [kept], ridge)[0]
+
+    @classmethod
+    def curve(
+        cls, weight: np.ndarray, bias: np.ndarray | None, seen: Seen, sets: Sequence[np.ndarray], ridge: float
+    ) -> list[Levels]:
+        """Return the errors at each of many keep sets, those in one another from one factorisation.
 
         Args:
             weight: (d_out, d).
             bias: (d_out,), or None.
             seen: what calibration saw.
-            kept: (s,) columns.
+            sets: (s,) columns each.
             ridge: of the two that fit weights, relative per channel; 0 for the least errors there are.
 
         Raises:
             InputError: as ``Reconstruction.repair``.
         """
         parts = (NoReconstruction(), Bias(), LeastSquares(ridge=ridge), Liar(ridge=ridge))
-        errors = [part.repair(weight, bias, seen, kept).error for part in parts]
-        return cls(*(float(error or 0.0) for error in errors))
+        found = [part.curve(weight, bias, seen, sets) for part in parts]
+        return [cls(*(float(repaired.error or 0.0) for repaired in each)) for each in zip(*found, strict=True)]

@@ -36,7 +36,7 @@ class Scale(Reconstruction):
         check(weight, bias, seen, kept, run)
         moments = moments_for(self.kind, seen)
         new = weight[:, kept]
-        if new.shape == weight.shape and moments.dense is None:
+        if new.shape == weight.shape and moments.wanted is None:
             return Repaired(weight, bias, 0.0)
         factors = self.factors(weight, moments, kept, run)
         if np.abs(factors).max() <= self.bound:
@@ -71,9 +71,8 @@ class Scale(Reconstruction):
     ) -> np.ndarray:
         units = len(normal)
         if run > 1:
-            dense = moments if moments.dense is None else moments.dense
             sums = moments.count * (weight[:, kept].sum(axis=0) * moments.mean[kept]).reshape(units, run).sum(axis=1)
-            rest = moments.count * float(weight.sum(axis=0) @ dense.mean) - sums.sum()
+            rest = moments.count * float(moments.mean_output(weight).sum()) - sums.sum()
             corner = float(moments.count * len(weight))
             normal = np.block([[normal, sums[:, None]], [sums[None], np.array([[corner]])]])
             gap = np.append(gap, rest)

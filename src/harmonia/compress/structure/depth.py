@@ -26,12 +26,26 @@ class Depth(Structure):
     references: ClassVar[tuple[str, ...]] = ("men2024shortgpt",)
 
     def sites(self, model: Any, length: int) -> list[Any]:
+        from harmonia.models.pruned import check_removable
+
+        check_removable(model)
         return []
 
     def layers(self, model: Any, batches: Sequence[TokenBatch], ratio: float) -> np.ndarray:
+        return self.staying(block_influence(model, batches), ratio)
+
+    def staying(self, influence: np.ndarray, ratio: float) -> np.ndarray:
+        """Return the numbers of the layers that stay, ascending.
+
+        Args:
+            influence: (L,) of each layer.
+            ratio: share of the layers that is removed, at most.
+
+        Raises:
+            InputError: a ratio outside [0, 1), or more layers than are not spared.
+        """
         if not 0 <= ratio < 1:
             raise InputError(f"ratio={ratio:g}: the share of the layers that is removed lies in [0, 1)")
-        influence = block_influence(model, batches)
         candidates = np.array(self.within(len(influence)))
         fewer = min(int(ratio * len(influence) + 1e-9), len(influence) - 1)
         if fewer > len(candidates):
