@@ -17,10 +17,13 @@ import harmonia
 from harmonia.core.errors import InputError
 from harmonia.core.measure import Meter, peak_memory_bytes, reset_peak_memory
 from harmonia.data.checkpoints import Checkpoint, open_checkpoint
+from harmonia.maths import kth_largest
 from harmonia.merge.checkpoint_sources import CheckpointSources
 from harmonia.merge.disagreement import disagreement
 from harmonia.merge.plan import plan
+from harmonia.merge.sources import InMemory
 from harmonia.merge.streaming import merge
+from harmonia.merge.weights import Breadcrumbs, DareTies, Linear, ModelStock, MultiSlerp, Pcb, Sce, Slerp, Ties
 
 COUNTS = [0.5, 0.3, -0.2]
 
@@ -47,8 +50,12 @@ def test_agrees_with_whole_tensors_in_float64_to_half_an_ulp(tmp_path, dtype):
         assert out.dtype == dtype and ((out.double() - expected).abs() <= half_ulp + 4e-7).all()
 
 
-@pytest.mark.parametrize("rule", [Sum(), Mean(), Twice()])
-def test_the_same_bytes_for_any_piece_and_number_of_threads(tmp_path, rule):
+@pytest.mark.parametrize(
+    "rule",
+    [Sum(), Mean(), Twice(), Ties(), Ties(undecided="majority"), Ties(scope="tensor"), Pcb(), Sce(), Breadcrumbs()],
+)
+def test_the_same_bytes_for_any_piece_and_number_of_threads(tmp_path, rule, monkeypatch):
+    monkeypatch.setattr(kth_largest, "FEW", 100)  # so that thresholds are found in passes, by several threads
     _, made = planned(tmp_path, dtype=torch.bfloat16, shards=2)
     merge(made, rule, tmp_path / "o", counts=COUNTS, threads=1, shard=3000)
     assert len(list((tmp_path / "o").glob("*.safetensors"))) > 1
@@ -56,6 +63,32 @@ def test_the_same_bytes_for_any_piece_and_number_of_threads(tmp_path, rule):
         folder = tmp_path / f"{piece}-{threads}"
         merge(made, rule, folder, counts=COUNTS, piece=piece, threads=threads, shard=3000, measure=True)
         assert same_files(tmp_path / "o", folder)
+
+
+@pytest.mark.parametrize("rule", [Linear(), Ties(), Pcb(), Sce(), Slerp(), ModelStock(), DareTies(), MultiSlerp()])
+def test_pieces_in_the_same_memory_are_as_good_as_tensors_of_their_own(tmp_path, rule):
+    held, made = planned(tmp_path, experts=2)
+    merge(made, rule, tmp_path / "o", seed=3, piece=40)
+    model = [
+        Named(name, tuple(tensors[name] for tensors in held[1:]), held[0][name], made.identities) for name in held[0]
+    ]
+    known = rule.survey(model, [1, 1], 3)
+    found = loaded(tmp_path / "o")
+    for tensor in model:
+        whole = torch.cat(list(rule.merge(tensor, [1, 1], 3, known)))
+        assert torch.equal(found[tensor.name].flatten(), whole)
+
+
+class Named(InMemory):
+    """Tensors in memory of experts that are told apart as those of checkpoints are."""
+
+    def __init__(self, name, tensors, base, identities):
+        super().__init__(name, tensors, base)
+        object.__setattr__(self, "_identities", identities)
+
+    @property
+    def identities(self):
+        return self._identities
 
 
 def test_limits(tmp_path):
@@ -212,7 +245,9 @@ KILLED = """
 import os, signal, sys
 from harmonia.data.checkpoints import CheckpointWriter, open_checkpoint
 from harmonia.merge.plan import plan
+from harmonia.merge.sources import InMemory
 from harmonia.merge.streaming import merge
+from harmonia.merge.weights import Breadcrumbs, DareTies, Linear, ModelStock, MultiSlerp, Pcb, Sce, Slerp, Ties
 from tests.merge.planned import SHAPES, models, planned
 from tests.merge.rules import Twice
 

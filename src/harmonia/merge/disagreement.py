@@ -14,6 +14,7 @@ import numpy as np
 from harmonia.core.errors import InputError, require
 from harmonia.maths.task_vectors import Disagreement
 from harmonia.merge.checkpoint_sources import CheckpointSources
+from harmonia.merge.layers import by_layer
 from harmonia.merge.plan import Plan, Planned
 from harmonia.merge.sources import PIECE
 from harmonia.merge.workers import in_threads
@@ -37,7 +38,7 @@ def disagreement(
     Raises:
         InputError: there is no base; NaN or infinite numbers.
     """
-    require("torch", "lm")
+    require("torch", "merge")
     if plan.base is None:
         raise InputError("experts disagree about where to move from a base: name the base that they were trained from")
     return dict(
@@ -61,7 +62,7 @@ def _measuring(plan: Plan, piece: int) -> Callable[[Planned, Callable[[int], Non
 
 
 def summary(found: Mapping[str, Disagreement], experts: Sequence[str]) -> dict[str, Any]:
-    """Return what was measured as a JSON record: of the whole model, and of every tensor.
+    """Return what was measured as a JSON record: of the whole model, of every layer, and of every tensor.
 
     Args:
         found: name of a tensor -> what was measured.
@@ -73,6 +74,7 @@ def summary(found: Mapping[str, Disagreement], experts: Sequence[str]) -> dict[s
     return {
         "experts": list(experts),
         "model": _record(whole),
+        "layers": {layer: _record(all_of_it) for layer, all_of_it in by_layer(found).items()},
         "tensors": {name: _record(tensor) for name, tensor in found.items()},
         "warnings": [
             f"{expert} is as far from the base as a model that has nothing to do with it (||tau|| / ||theta_0|| = "

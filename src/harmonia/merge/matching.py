@@ -88,7 +88,7 @@ def match(reference: Checkpoint, expert: Checkpoint, wanted: Sequence[str]) -> M
         expert: the other.
         wanted: names of the reference that the result will have.
     """
-    called = _renamed(list(reference.tensors), expert.tensors)
+    called = renamed(list(reference.tensors), expert.tensors)
     embedding, twice = _embedding(expert), tied_output(expert)
     names, missing, reshaped = {}, [], {}
     for name in wanted:
@@ -107,7 +107,7 @@ def match(reference: Checkpoint, expert: Checkpoint, wanted: Sequence[str]) -> M
     return Match(reference, expert, names, tuple(missing), reshaped, extra)
 
 
-def _renamed(names: Sequence[str], theirs: Iterable[str]) -> dict[str, str]:
+def renamed(names: Sequence[str], theirs: Iterable[str]) -> dict[str, str]:
     """Return what another model calls tensors, with the one prefix to add or to remove that finds most of them."""
     others = set(theirs)
     ways: list[Callable[[str], str]] = [lambda name: name]

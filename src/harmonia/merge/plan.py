@@ -7,13 +7,16 @@ in the same shape (see ``matching``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from harmonia.core.errors import InputError
 from harmonia.data.checkpoints import FLOATS, AdaptedCheckpoint, Checkpoint, Slot, dtype_named
+from harmonia.merge.identity import identities
 from harmonia.merge.matching import Match, is_buffer, match, tied_output
+from harmonia.merge.sidecar import open_sidecars
 from harmonia.merge.sources import PIECE
 
 _PLACES = ("I16", "I32", "I64", "BOOL")
@@ -76,6 +79,7 @@ class Plan:
     dropped: tuple[tuple[str, tuple[str, ...]], ...]
     tied: tuple[tuple[str, str], ...]
     dtype: str | None = None
+    _measured: dict[str, tuple[Checkpoint, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def reference(self) -> Checkpoint:
@@ -88,6 +92,21 @@ class Plan:
         models = [model for model in (self.base, *self.experts) if model is not None]
         adapted = [model.base for model in models if isinstance(model, AdaptedCheckpoint)]
         return list(dict.fromkeys(model.folder for model in (*models, *adapted)))
+
+    @cached_property
+    def identities(self) -> list[str]:
+        """What tells the experts apart, whatever their folders and their order."""
+        return identities(self.experts)
+
+    def sidecars(self, kind: str) -> tuple[Checkpoint, ...]:
+        """Return what was measured of the experts beside their weights.
+
+        Raises:
+            InputError: an expert was not measured.
+        """
+        if kind not in self._measured:
+            self._measured[kind] = tuple(open_sidecars(self.experts, kind))
+        return self._measured[kind]
 
     @property
     def merged(self) -> list[Planned]:

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from harmonia.core.errors import InputError
 from harmonia.core.part import parts_in
 from harmonia.merge.weights import (
+    AdaMerging,
     AnyWeights,
     Breadcrumbs,
     BreadcrumbsTies,
@@ -176,7 +177,7 @@ def test_scalars(rule, merge):
 
 def test_every_kind_is_one_of_the_axis():
     kinds = {part.kind_name() for part in parts_in(AnyWeights)}
-    assert kinds == {rule.kind for rule in [*RULES, Slerp()]}
+    assert kinds == {rule.kind for rule in [*RULES, Slerp(), AdaMerging()]}
     for kind in kinds:
         assert TypeAdapter(AnyWeights).validate_python({"kind": kind}).kind == kind
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from harmonia.core.part import one_of
+from harmonia.merge.weights.adamerging import AdaMerging
 from harmonia.merge.weights.breadcrumbs import Breadcrumbs, BreadcrumbsTies
 from harmonia.merge.weights.dare import DareLinear, DareTies
 from harmonia.merge.weights.della import Della, DellaLinear
@@ -34,9 +35,11 @@ AnyWeights = one_of(
     Pcb,
     Fisher,
     RegMean,
+    AdaMerging,
 )
 
 __all__ = [
+    "AdaMerging",
     "AnyWeights",
     "Breadcrumbs",
     "BreadcrumbsTies",

@@ -24,6 +24,8 @@ class Weights(Part):
     """The least number of experts."""
     weighs: ClassVar[bool] = True
     """Whether w_i matters; where it does not, unequal ones are refused."""
+    draws: ClassVar[bool] = False
+    """Whether the result depends on the seed."""
     reads: ClassVar[str | None] = None
     """The statistic of each expert that it reads beside the weights, e.g. ``fisher``; None for none."""
 
@@ -55,7 +57,7 @@ class Weights(Part):
         """Return what must be known of the whole model before any tensor is merged; None by default.
 
         Args:
-            model: every tensor, in the order of the base's files; gone through several times.
+            model: every tensor, in the order of the base's files; gone through several times, with ``sources.each``.
             counts: w_i, the weight of each expert.
             seed: of whatever is drawn.
         """

@@ -17,6 +17,7 @@ class Dare(TaskVectorRule):
 
     references: ClassVar[tuple[str, ...]] = ("yu2024dare",)
     main: ClassVar[str] = "density"
+    draws: ClassVar[bool] = True
 
     density: float = Field(0.5, gt=0, le=1)
     """Probability that an element stays; down to 0.1 where experts differ little from the base."""

@@ -22,6 +22,7 @@ class DellaRule(TaskVectorRule):
 
     references: ClassVar[tuple[str, ...]] = ("deep2024della",)
     main: ClassVar[str] = "density"
+    draws: ClassVar[bool] = True
 
     density: float = Field(0.5, gt=0, le=1)
     """Mean probability that an element stays."""

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harmonia.maths.consensus import weighted_sum
 from harmonia.maths.streamed_sum import StreamedSum
-from harmonia.merge.sources import Sources
+from harmonia.merge.sources import Sources, each
 from harmonia.merge.weights.base import Weights
 from harmonia.merge.weights.statistics import require_statistic, statistic
 from harmonia.merge.weights.zero_sum import refuse_zero_sum
@@ -45,13 +45,14 @@ class Fisher(Weights):
         require_statistic(model, "fisher", "fisher")
         if not self.normalize:
             return np.ones(len(counts))
-        squares = StreamedSum(len(counts))
-        for tensor in model:
-            measured = statistic(tensor, "fisher")
-            if measured is not None:
-                for piece in measured.pieces():
-                    squares.add(np.square(piece.experts.numpy(), dtype=np.float64))
-        norms = np.sqrt(squares.total)
+
+        def squares(tensor: Sources) -> np.ndarray:
+            found, measured = StreamedSum(len(counts)), statistic(tensor, "fisher")
+            for piece in () if measured is None else measured.pieces():
+                found.add(np.square(piece.experts.numpy(), dtype=np.float64))
+            return found.total
+
+        norms = np.sqrt(np.sum(each(model, squares), axis=0))
         return np.where(norms > 0, norms, 1.0)
 
     def merged(self, tensor: Sources, counts: Sequence[float], seed: int, known: np.ndarray) -> Iterator[Tensor]:

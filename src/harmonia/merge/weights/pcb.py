@@ -11,10 +11,10 @@ from pydantic import Field
 
 from harmonia.maths.competition import competition, unit
 from harmonia.maths.consensus import weighted_sum
-from harmonia.maths.kth_largest import kth_largest, magnitude, number, number_keys
+from harmonia.maths.kth_largest import magnitude, number, number_keys
 from harmonia.merge.sources import Sources
-from harmonia.merge.weights.base import Weights
-from harmonia.merge.weights.thinning import largest_cuts
+from harmonia.merge.weights.scaled import Scaled
+from harmonia.merge.weights.thinning import kth_largest_of, largest_cuts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,7 +40,7 @@ class Bounds:
     top: Tensor
 
 
-class Pcb(Weights):
+class Pcb(Scaled):
     """Elements count by how large they are in their task vector and how far all task vectors agree with them.
 
     a_i = |tau_i| clipped to its quantiles [1e-4, 1 - 1e-4];   beta_i = exp(n minmax(a_i)^2) tanh(tau_i sum_j tau_j);
@@ -57,8 +57,8 @@ class Pcb(Weights):
 
     ratio: float = Field(0.1, gt=0, le=1)
     """r, share of each task vector that stays; 0.05 to 0.2 is usual."""
-    scaling: float = 1.2
-    """lambda, how far to go from the base."""
+    scaling: float | Literal["1/n"] = 1.2
+    """lambda, how far to go from the base; 1/n for one over the number of experts."""
 
     def survey(self, model: Sequence[Sources], counts: Sequence[float], seed: int) -> Bounds:
         import torch
@@ -73,19 +73,20 @@ class Pcb(Weights):
         cuts = largest_cuts(model, [ends] * experts, size)
         low, high = (column(magnitude(row[end].key) for row in cuts) for end in (0, 1))
 
-        def blocks(step: int) -> Iterable[np.ndarray]:
-            for tensor in model:
-                for piece in tensor.pieces():
-                    assert piece.base is not None
-                    tasks = piece.experts[:, ::step] - piece.base[::step]
-                    yield number_keys(competition(tasks, low, high).numpy())
+        def blocks(tensor: Sources, step: int) -> Iterable[np.ndarray]:
+            for piece in tensor.pieces():
+                assert piece.base is not None
+                tasks = piece.experts[:, ::step] - piece.base[::step]
+                yield number_keys(competition(tasks, low, high).numpy())
 
         ends = size - min(int(size * (1 - self.ratio)), size - 1), 1
-        cuts = kth_largest(blocks, [ends] * experts, size)
+        cuts = kth_largest_of(model, blocks, [ends] * experts, size)
         floor, top = (column(number(row[end].key) for row in cuts) for end in (0, 1))
         return Bounds(low, high, floor, top)
 
-    def merged(self, tensor: Sources, counts: Sequence[float], seed: int, known: Bounds) -> Iterator[Tensor]:
+    def moves(
+        self, tensor: Sources, counts: Sequence[float], seed: int, known: Bounds
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         import torch
 
         assert known is not None, "a survey comes first"
@@ -96,4 +97,4 @@ class Pcb(Weights):
             clipped = torch.minimum(torch.maximum(tasks.abs(), known.low), known.high) * torch.sign(tasks)
             merged = weighted_sum(clipped.mul_(scales), counts) / weighted_sum(scales, ones).clamp_min_(1e-12)
             assert piece.base is not None
-            yield merged.mul_(self.scaling).add_(piece.base)
+            yield piece.base, merged

@@ -60,8 +60,8 @@ class RegMean(Weights):
                 f"{tensor.name}: a Gram matrix of shape {measured.shape} does not fit a weight of shape "
                 f"{tensor.shape}; measure the inputs of this layer, ({width}, {width})"
             )
-        seen = torch.cat([piece.experts for piece in measured.pieces()], dim=1)
-        mean = RegressionMean(seen.double().numpy().reshape(-1, width, width), np.array(counts), self.alpha)
+        seen = torch.cat([piece.experts.double() for piece in measured.pieces()], dim=1)
+        mean = RegressionMean(seen.numpy().reshape(-1, width, width), np.array(counts), self.alpha)
         for piece in tensor.pieces(ROWS * width):
             layers = piece.experts.double().numpy().reshape(tensor.experts, -1, width)
             merged = [mean.merge(layers[:, top : top + ROWS]) for top in range(0, layers.shape[1], ROWS)]

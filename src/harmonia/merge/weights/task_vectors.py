@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harmonia.maths.consensus import elected, weighted_sum
 from harmonia.merge.sources import Sources
-from harmonia.merge.weights.base import Weights
+from harmonia.merge.weights.scaled import Scaled
 from harmonia.merge.weights.thinning import KeepAll, Thinning
 from harmonia.merge.weights.zero_sum import refuse_zero_sum
 
@@ -15,24 +15,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class TaskVectorRule(Weights):
+class TaskVectorRule(Scaled):
     """theta_0 + lambda c(thinned tau_1, ..., thinned tau_n), tau_i = theta_i - theta_0, c a sum or an election."""
 
     elects: ClassVar[bool] = False
     """Whether only what has the elected sign is merged."""
 
-    scaling: float | Literal["1/n"] = 1.0
-    """lambda, how far to go from the base; 1/n for one over the number of experts."""
     normalize: bool = False
     """Divide by the sum of the weights; after an election, by that of the experts that agree."""
 
     def check(self, experts: int, has_base: bool, counts: Sequence[float]) -> None:
         super().check(experts, has_base, counts)
         refuse_zero_sum(self.normalize, counts)
-
-    def scale(self, experts: int) -> float:
-        """Return lambda for so many experts."""
-        return 1 / experts if self.scaling == "1/n" else self.scaling
 
     def thinning(self, tensor: Sources, counts: Sequence[float], seed: int, known: Any) -> Thinning:
         """Return what the task vectors of a tensor lose."""
@@ -48,12 +42,11 @@ class TaskVectorRule(Weights):
             return elected(tasks, counts, self.normalize)
         return weighted_sum(tasks, counts, self.normalize)
 
-    def merged(self, tensor: Sources, counts: Sequence[float], seed: int, known: Any) -> Iterator[Tensor]:
-        thin, scale = self.thinning(tensor, counts, seed, known), self.scale(tensor.experts)
+    def moves(self, tensor: Sources, counts: Sequence[float], seed: int, known: Any) -> Iterator[tuple[Tensor, Tensor]]:
+        thin = self.thinning(tensor, counts, seed, known)
         shares = self.shares(tensor, thin, counts)
         for piece in tensor.pieces(thin.align):
             tasks = piece.tasks
             thin(tasks, piece.start)
-            merged = self.common(tasks, shares, known).mul_(scale)
             assert piece.base is not None
-            yield merged.add_(piece.base)
+            yield piece.base, self.common(tasks, shares, known)

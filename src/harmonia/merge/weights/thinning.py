@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from harmonia.maths.kth_largest import Cut, kth_largest, magnitude, magnitude_keys
+from harmonia.maths.kth_largest import Blocks, Cut, kth_largest, magnitude, magnitude_keys
 from harmonia.maths.random_mask import bernoulli, mask_key
 from harmonia.maths.streamed_sum import StreamedSum
-from harmonia.merge.sources import Sources
+from harmonia.merge.sources import Sources, each
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -108,7 +110,7 @@ class Drop:
         self.align = align
         self._probability = probability
         self._unbiased = rescale == "unbiased"
-        self._keys = [mask_key(seed, "drop", expert, tensor.name) for expert in range(tensor.experts)]
+        self._keys = [mask_key(seed, "drop", expert, tensor.name) for expert in tensor.identities]
         self._factors = self._l1(tensor) if rescale == "l1" else None
 
     def __call__(self, tasks: Tensor, start: int) -> None:
@@ -154,7 +156,7 @@ def keep_largest(row: Tensor, cut: Cut, start: int) -> None:
         torch.hardshrink(row[first:], magnitude(cut.key), out=row[first:])
 
 
-def largest_cuts(model: Iterable[Sources], ranks: Sequence[Sequence[int]], size: int) -> list[list[Cut]]:
+def largest_cuts(model: Sequence[Sources], ranks: Sequence[Sequence[int]], size: int) -> list[list[Cut]]:
     """Return where the k largest magnitudes of each expert's task vector end, over one or several tensors.
 
     Args:
@@ -165,10 +167,34 @@ def largest_cuts(model: Iterable[Sources], ranks: Sequence[Sequence[int]], size:
     if all(rank == size for row in ranks for rank in row):
         return [[Cut(0, size - 1) for _ in row] for row in ranks]
 
-    def blocks(step: int) -> Iterable[np.ndarray]:
-        for tensor in model:
-            for piece in tensor.pieces():
-                assert piece.base is not None
-                yield magnitude_keys((piece.experts[:, ::step] - piece.base[::step]).numpy())
+    def blocks(tensor: Sources, step: int) -> Iterable[np.ndarray]:
+        for piece in tensor.pieces():
+            assert piece.base is not None
+            tasks = piece.tasks if step == 1 else piece.experts[:, ::step] - piece.base[::step]
+            yield magnitude_keys(tasks.numpy())
 
-    return kth_largest(blocks, ranks, size)
+    return kth_largest_of(model, blocks, ranks, size)
+
+
+def kth_largest_of(
+    model: Sequence[Sources],
+    blocks: Callable[[Sources, int], Iterable[np.ndarray]],
+    ranks: Sequence[Sequence[int]],
+    size: int,
+) -> list[list[Cut]]:
+    """Return where the k largest keys of tensors end, which lie end to end (``maths.kth_largest``).
+
+    Args:
+        model: the tensors; gone through several times.
+        blocks: yields the keys of a tensor, with a step s every s-th of each block.
+        ranks: k, one or several for each row of keys.
+        size: elements of all tensors.
+    """
+
+    def all_blocks(step: int) -> Iterable[np.ndarray]:
+        return chain.from_iterable(blocks(tensor, step) for tensor in model)
+
+    def parts(look: Callable[[Blocks], None]) -> None:
+        each(model, lambda tensor: look(partial(blocks, tensor)))
+
+    return kth_largest(all_blocks, ranks, size, parts)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from harmonia.maths.consensus import elected, weighted_sum
 from harmonia.maths.kth_largest import Cut
-from harmonia.merge.sources import Sources
+from harmonia.merge.sources import Sources, each
 from harmonia.merge.weights.task_vectors import TaskVectorRule
 from harmonia.merge.weights.thinning import KeepLargest, largest_cuts
 
@@ -69,11 +69,13 @@ class Ties(TaskVectorRule):
     def common(self, tasks: Tensor, counts: Sequence[float], known: Trim) -> Tensor:
         return elected(tasks, counts, self.normalize, known.undecided)
 
-    def merged(self, tensor: Sources, counts: Sequence[float], seed: int, known: Trim | None) -> Iterator[Tensor]:
+    def moves(
+        self, tensor: Sources, counts: Sequence[float], seed: int, known: Trim | None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         if known is None:
             assert self.scope == "tensor", "a survey comes first"
             known = self._trim([tensor], counts)
-        return super().merged(tensor, counts, seed, known)
+        return super().moves(tensor, counts, seed, known)
 
     def _trim(self, model: Sequence[Sources], counts: Sequence[float]) -> Trim:
         size, offsets = 0, {}
@@ -89,11 +91,14 @@ class Ties(TaskVectorRule):
 
     def _majority(self, model: Sequence[Sources], counts: Sequence[float], trim: Trim) -> int:
         """Return the sign that most elements elect: 1, -1 or 0."""
-        balance = 0
-        for tensor in model:
-            thin = KeepLargest(trim.cuts, trim.offsets[tensor.name])
+
+        def of(tensor: Sources) -> int:
+            balance, thin = 0, KeepLargest(trim.cuts, trim.offsets[tensor.name])
             for piece in tensor.pieces():
                 tasks = piece.tasks
                 thin(tasks, piece.start)
                 balance += int(weighted_sum(tasks, counts).sign_().double().sum().item())
+            return balance
+
+        balance = sum(each(model, of))
         return (balance > 0) - (balance < 0)
