@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from harmonia.compress.recipe import CompressRecipe
 from harmonia.core.errors import InputError
 from harmonia.core.part import Part, parts_in
 from harmonia.data.catalogue import ENTRIES
@@ -30,6 +31,7 @@ from harmonia.federate.needs import Item, Sizes
 from harmonia.federate.planner import Plan, conflicts, resolved
 from harmonia.federate.recipe import FederateRecipe
 from harmonia.federate.recipes import BOOK as FEDERATE
+from harmonia.merge.recipe import MergeRecipe
 from harmonia.models.classifiers import ARCHITECTURES
 from harmonia.select.context import Context
 from harmonia.select.judge import JudgeChoice
@@ -81,6 +83,28 @@ METHOD_PAGES = {
         "single",
         "mtl",
     ),
+    "liar": (
+        "liar-wifv",
+        "liar-magnitude",
+        "liar-taylor",
+        "liar-obs",
+        "liar-stream",
+        "ls-wifv",
+        "bias-wifv",
+        "none-wifv",
+    ),
+    "structured-pruning": (
+        "flap",
+        "wanda-sp",
+        "magnitude",
+        "none-random",
+        "kwon",
+        "kcm",
+        "llm-pruner",
+        "obs",
+        "shortgpt",
+        "slicegpt",
+    ),
     "federated-averaging": (
         "fedavg",
         "fedprox",
@@ -115,6 +139,13 @@ METHOD_PAGES = {
         "fedgamma",
         "fedsmoo",
     ),
+    "averaging": ("linear", "slerp", "multislerp", "model-stock"),
+    "adamerging": ("ada-merging", "ada-merging-task", "ada-merging-pp"),
+    "task-arithmetic": ("task-arithmetic", "breadcrumbs", "breadcrumbs-ties", "sce", "pcb"),
+    "ties": ("ties", "mergekit-ties", "official-ties"),
+    "dare": ("dare-linear", "dare-ties", "della", "della-linear"),
+    "fisher-regmean": ("fisher", "regmean"),
+    "mixtures": ("btx", "mergeme-ties", "mergeme-dare", "mergeme-free", "mergeme-hetero", "ridge-router"),
 }
 """Page in docs/methods -> the recipes that it describes."""
 
@@ -352,6 +383,9 @@ PARTS = {
     **DecideRecipe.axes(),
     **{axis: parts for axis, parts in FederateRecipe.axes().items() if axis != "training"},
     "local_training": FederateRecipe.axes()["training"],
+    **{axis: parts for axis, parts in CompressRecipe.axes().items() if axis != "calibration"},
+    "calibration_text": CompressRecipe.axes()["calibration"],
+    **MergeRecipe.axes(),
     "partition": tuple(PARTITIONS.values()),
     "network": ARCHITECTURES,
     "text": parts_in(AnyTextEncoder),

@@ -15,6 +15,12 @@ their data, and judges the choice by its result.
     result = harmonia.federate("fashion-mnist", "fedgela", clients=10, partition="pcdd:2")
     result.model          # classifies: model.predict(images)
 
+    result = harmonia.compress("minilm", "liar-wifv", ratio=0.5, calibration="tales")
+    result.model()        # a transformer with half of its heads and neurons
+
+    result = harmonia.merge(["law", "code"], "ties", base="smollm")
+    result.model          # a folder that transformers loads
+
 A stage is a verb and a package: ``harmonia.select(...)`` runs it, ``from harmonia.select import Greedy`` takes its
 parts. Everything is imported when it is first used.
 """
@@ -30,6 +36,8 @@ _PUBLIC = {
     "select": ("harmonia.select", None),
     "decide": ("harmonia.decide", None),
     "federate": ("harmonia.federate", None),
+    "merge": ("harmonia.merge", None),
+    "compress": ("harmonia.compress", None),
     "compare": ("harmonia.stages", "compare"),
     "diagnose": ("harmonia.stages", "diagnose"),
     "recipes": ("harmonia.stages", "recipes"),
@@ -44,10 +52,12 @@ __all__ = [
     "__version__",
     "cite",
     "compare",
+    "compress",
     "decide",
     "diagnose",
     "explain",
     "federate",
+    "merge",
     "recipes",
     "report",
     "select",

@@ -16,8 +16,10 @@ from harmonia.core.run import Run
 from harmonia.core.stage import Stage
 
 STAGES = {
+    "compress": "harmonia.compress.stage",
     "decide": "harmonia.decide.stage",
     "federate": "harmonia.federate.stage",
+    "merge": "harmonia.merge.stage",
     "select": "harmonia.select.stage",
 }
 """Name of a stage -> module that holds its ``STAGE``; imported when it is asked for. What reads any data comes last."""
@@ -43,7 +45,10 @@ def stage_of_recipe(name: str) -> Stage:
     """
     stages = [find_stage(stage) for stage in STAGES]
     for stage in stages:
-        if name in stage.book.names() or any(name in stage.book.aliases(other) for other in stage.book.names()):
+        if name in stage.book.names():
+            return stage
+    for stage in stages:  # what one stage calls so comes before what another does by a second name
+        if any(name in stage.book.aliases(other) for other in stage.book.names()):
             return stage
     known = [other for stage in stages for other in stage.book.names()]
     raise InputError(f"no recipe {name!r}{suggest(name, known)}")
@@ -145,9 +150,12 @@ def diagnose(data: Any, **settings: Any) -> dict[str, Any]:
     """Measure how the sources of some data disagree, before any compute is spent on training.
 
     Documents are compared by the diagnosis of ``select``, trajectories of tasks by that of ``decide``, labelled
-    examples of clients by that of ``federate``; the arguments after the data are those of the one that reads them.
+    examples of clients by that of ``federate``, models with ``base`` by that of ``merge``; the arguments after the
+    data are those of the one that reads them.
     """
     several = isinstance(data, list | tuple) and data and all(isinstance(place, str | Path) for place in data)
+    if "base" in settings:
+        return find_stage("merge").diagnose(data, **settings)
     clients = bool({"clients", "partition"} & settings.keys())
     return stage_of_data(data if several else [data], clients=clients).diagnose(data, **settings)
 

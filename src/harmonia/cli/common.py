@@ -130,6 +130,21 @@ def words(listed: str) -> list[str]:
     return [word.strip() for word in listed.split(",") if word.strip()]
 
 
+def numbers(listed: str, option: str) -> list[float]:
+    """Read comma-separated numbers.
+
+    Raises:
+        InputError: something else stands there.
+
+    >>> numbers("1, 0.5", "--weights")
+    [1.0, 0.5]
+    """
+    try:
+        return [float(word) for word in words(listed)]
+    except ValueError as error:
+        raise InputError(f"{option} {listed}: comma-separated numbers are needed, for instance 1,0.5") from error
+
+
 def seeds_from(first: int, count: int) -> range:
     """Return so many seeds.
 

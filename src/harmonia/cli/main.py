@@ -29,6 +29,13 @@ judge what comes out.
     harmonia federate digits --clients 10 --partition pcdd:2 --recipe fedgela --out model
     harmonia compare federate digits            which remedy helps clients that differ?
 
+    harmonia compress minilm --ratio 0.5 --calibration tales --out smaller
+    harmonia compare compress minilm --calibration tales
+
+    harmonia diagnose --experts law code --base smollm
+    harmonia merge law code --base smollm --recipe ties --out one
+    harmonia compare merge law code --base smollm --data law=law.jsonl
+
 A recipe is one choice per axis: `harmonia recipes select` lists them, `harmonia explain disf-unit` shows one.
 Exit codes: 0 done, 2 bad input or usage, 1 anything else."""
 
@@ -38,6 +45,8 @@ _COMMANDS = {
     "select": "Pick the documents worth training on.",
     "decide": "Train one policy for many tasks, from logged trajectories.",
     "federate": "Train one model with clients whose data differ and stay with them.",
+    "compress": "Make a model smaller without retraining it.",
+    "merge": "Merge several fine-tunes of one model into one.",
     "partition": "Show who gets which examples when data are dealt to clients.",
     "trajectories": "Gather, import, export and show logged trajectories.",
     "compare": "Run several recipes on the same data, seeds and budget, and judge what comes out.",
@@ -48,7 +57,7 @@ _COMMANDS = {
     "cite": "Print the BibTeX of what a run or a recipe uses.",
     "data": "Get real datasets to try things on.",
 }
-_WITH_COMMANDS = ("compare", "data", "decide", "federate", "trajectories")
+_WITH_COMMANDS = ("compare", "data", "decide", "federate", "merge", "trajectories")
 
 for _name, _help in _COMMANDS.items():
     app.command(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harmonia.report import curves, partition, plots, stream
+from harmonia.report.compress import shrinking
 from harmonia.report.heat import DEPTH, Heat
 from harmonia.report.heat import Cell as HeatCell
 from harmonia.report.numbers import NOTHING, bounds, duration, known, percent, points, short, signed, value
@@ -47,12 +48,14 @@ WORDS = {
     "libero_forward_transfer": "forward transfer (LIBERO)",
     "accuracy/last": "accuracy of the last round",
     "accuracy/last3": "accuracy, mean of the last three judged rounds",
+    "log_perplexity_lost": "log-perplexity lost",
+    "macs": "multiplications per token",
     "class_spread": "spread of accuracy over classes (std)",
     "personal_accuracy": "accuracy of each client's own model",
     "personal_accuracy/weighted": "accuracy of each client's own model, weighted by its test examples",
 }
 """Metrics, or first words of metrics, that are spelled otherwise than they read."""
-HELD = {"select": "source", "decide": "task", "federate": "client"}
+HELD = {"select": "source", "decide": "task", "federate": "client", "compress": "ratio", "merge": "domain"}
 """Stage -> what the data of its comparisons come from."""
 UNSOLVED = 0.1
 """Mean success at and below which a task counts as not solved."""
@@ -67,7 +70,7 @@ class Unit(NamedTuple):
 
 
 PLAIN, SHARE, NUMBER = Unit(value, signed, ""), Unit(percent, points, " points"), Unit(short, signed, "")
-UNITS = {"parameters": NUMBER, "averages": NUMBER, "client_seconds": Unit(duration, signed, " s")}
+UNITS = {"parameters": NUMBER, "macs": NUMBER, "averages": NUMBER, "client_seconds": Unit(duration, signed, " s")}
 """First words of metrics that are told otherwise than plain numbers and shares."""
 
 
@@ -351,6 +354,7 @@ def page(record: dict[str, Any]) -> str:
         heats=[_heat(record, first, group) for first, group in per_source(record["metrics"]).items()],
         streams=_streams(streams),
         spent=_spent(record),
+        shrinking=shrinking(record),
         costs=_costs(record),
     )
 

@@ -69,6 +69,11 @@ PAGES = {
     ("federate", "run"): "harmonia.report.federate",
     ("federate", "comparison"): "harmonia.report.compare",
     ("federate", "diagnosis"): "harmonia.report.diagnose_federate",
+    ("merge", "run"): "harmonia.report.merge",
+    ("merge", "comparison"): "harmonia.report.compare",
+    ("merge", "diagnosis"): "harmonia.report.diagnose_merge",
+    ("compress", "run"): "harmonia.report.compress",
+    ("compress", "comparison"): "harmonia.report.compare",
 }
 """(stage, kind of result) -> module whose ``page`` makes the page of a run folder, or of a comparison's or diagnosis's
 record; a stage adds a line for each kind that it has."""

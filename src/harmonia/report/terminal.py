@@ -10,9 +10,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harmonia.report.compare import cells, direction, findings, headline, held, pairs, spelled, unit
+from harmonia.report.compress import findings as compression_findings
+from harmonia.report.compress import points as compression_points
+from harmonia.report.compress import told
 from harmonia.report.decide import findings as policy_findings
 from harmonia.report.decide import totals
+from harmonia.report.experts import most_conflict
 from harmonia.report.federate import findings as training_findings
+from harmonia.report.merge import findings as merge_findings
 from harmonia.report.numbers import bounds, brief, cosine, count, duration, middle, percent, ratio, short, size, value
 from harmonia.report.partition import findings as partition_findings
 from harmonia.report.plain import plain
@@ -179,9 +184,9 @@ def policy(summary: Mapping[str, Any]) -> Group:
 
 
 def diagnosis(record: Mapping[str, Any]) -> Group:
-    """Return the sources of a pool, the tasks of a trajectory data set, or clients, and what stands out."""
-    of = {"decide": _of_tasks, "federate": _of_clients}.get(record.get("stage", "select"), _of_sources)
-    return of(record)
+    """Return the sources of a pool, the tasks of a trajectory data set, clients or experts, and what stands out."""
+    of = {"decide": _of_tasks, "federate": _of_clients, "merge": _of_experts}
+    return of.get(record.get("stage", "select"), _of_sources)(record)
 
 
 def _of_tasks(record: Mapping[str, Any]) -> Group:
@@ -263,6 +268,138 @@ def federation(summary: Mapping[str, Any]) -> Group:
         f"{size(summary['peak_memory_bytes'])}"
     )
     return Group(table, *lines, plain(cost))
+
+
+def compression(summary: Mapping[str, Any]) -> Group:
+    """Return what is left of a model at each ratio, and what the run says."""
+    from rich.console import Group
+
+    name, dense, rows = summary["score"]["name"], summary["dense"], compression_points(summary)
+    batches = list(rows[0]["speeds"])
+    speeds = [f"speed\nat {batch}" for batch in batches]
+    table = _table("ratio", "parameters", "left", "products\na token", "left", *([name] if name else []), *speeds)
+    score = [told(name, dense["score"])] if name else []
+    table.add_row("dense", short(dense["parameters"]), "", short(dense["macs"]), "", *score, *("" for _ in batches))
+    for row in rows:
+        left = [percent(row[f"{what}_left"]) for what in ("parameters", "macs")]
+        score = [row["score"]] if name else []
+        speed = [ratio(row["speeds"][batch], 1) for batch in batches]
+        sizes = (short(row["parameters"]), left[0], short(row["macs"]), left[1])
+        table.add_row(f"{row['ratio']:g}", *sizes, *score, *speed)
+    lines = [plain(f"• {line}", 400) for line in compression_findings(summary)[len(rows) :]]
+    noticed = [plain(f"noticed: {line}", 400) for line in summary["warnings"]]
+    cost = f"{duration(sum(summary['seconds'].values()))}, peak memory {size(summary['peak_memory_bytes'])}"
+    return Group(table, *lines, *noticed, plain(cost))
+
+
+def removal_plan(record: Mapping[str, Any]) -> Group:
+    """Return what a recipe would cut, layer by layer, and what calibration takes."""
+    from rich.console import Group
+
+    parts: list[Any] = []
+    if record["sites"]:
+        kept = [f"at\n{point['ratio']:g}" for point in record["points"] if point["kept"]]
+        table = _table("layer", "units", "weights\neach", "products\neach", *kept)
+        for place, site in enumerate(record["sites"]):
+            stays = [count(point["kept"][place]) for point in record["points"] if point["kept"]]
+            units = f"{count(site['units'])} {site['kind']}"
+            table.add_row(plain(site["name"]), units, count(site["parameters"]), count(site["macs"]), *stays)
+        parts.append(table)
+    dense = record["dense"]
+    parts.append(
+        plain(
+            f"{record['recipe']} on {record['architecture']}: {short(dense['parameters'])} parameters, "
+            f"{short(dense['macs'])} multiplications per token of a sequence of {record['length']}",
+            400,
+        )
+    )
+    for point in record["points"]:
+        if point["parameters"] is not None:
+            said = f"{short(point['parameters'])} parameters and {short(point['macs'])} multiplications are left"
+        elif point["blocks"] < record["blocks"]:
+            said = f"{point['blocks']} of {record['blocks']} layers are left"
+        else:
+            said = "only a calibration tells how much of each layer is left"
+        parts.append(plain(f"• at {point['ratio']:g} {said}"))
+    parts += [plain(f"• {line}", 400) for line in record["notes"]]
+    used = record["calibration"]
+    parts.append(
+        plain("no calibration is needed")
+        if used is None
+        else plain(
+            f"calibration: up to {count(used['tokens'])} tokens in sequences of {used['length']}; "
+            f"{size(used['states_bytes'])} for hidden states, {size(used['layer_bytes'])} for a layer, "
+            f"{size(used['disk_bytes'])} on disk",
+            400,
+        )
+    )
+    return Group(*parts)
+
+
+def _of_experts(record: Mapping[str, Any]) -> Group:
+    from rich.console import Group
+
+    noticed = [plain(f"noticed: {line}", 400) for line in record["warnings"]]
+    worst = ", ".join(f"{layer} ({percent(x)})" for layer, x in most_conflict(record["layers"])[:3])
+    return Group(
+        _experts(record["experts"], record["model"]),
+        plain(
+            f"signs conflict in {percent(record['model']['sign_conflict'])} of the weights, most in layers {worst}", 400
+        ),
+        *noticed,
+        *_advice(record),
+    )
+
+
+def _experts(names: Sequence[str], model: Mapping[str, Any]) -> Table:
+    """Return how far each expert moved, and its cosine with every other."""
+    others = list(range(len(names)))[:EXPERTS]
+    table = _table("expert", "moved", *(f"cosine to\n{middle(names[j], 12)}" for j in others))
+    for i, name in enumerate(names):
+        row = (cosine(model["cosines"][i][j]) if i != j else "" for j in others)
+        table.add_row(plain(name), percent(model["relative_norms"][i]), *row)
+    return table
+
+
+EXPERTS = 6
+"""Most experts that a terminal compares with."""
+
+
+def merged(summary: Mapping[str, Any]) -> Group:
+    """Return what was merged, how the experts disagree, and what it cost."""
+    from rich.console import Group
+
+    names = [expert["name"] for expert in summary["experts"]]
+    found = summary["disagreement"]
+    lines = [plain(f"• {line}", 400) for line in merge_findings(summary)]
+    noticed = [plain(f"noticed: {line}", 400) for line in summary["warnings"]]
+    cost = f"{duration(sum(summary['seconds'].values()))}, peak memory {size(summary['peak_memory_bytes'])}"
+    return Group(*([_experts(names, found["model"])] if found else []), *lines, *noticed, plain(cost))
+
+
+def merge_preview(record: Mapping[str, Any]) -> Group:
+    """Return what a merge would take."""
+    from rich.console import Group
+
+    moved, disk = record["bytes"], record["disk"]
+    table = _table("what", "figure")
+    table.add_row("parameters", f"{short(record['parameters'])} in {count(record['tensors'])} tensors")
+    if "active_parameters" in record:
+        table.add_row("at work for a token", f"at most {short(record['active_parameters'])}")
+    table.add_row("read", f"{size(moved['read'])} ({record['passes']:.1f} passes over {size(moved['inputs'])})")
+    table.add_row("written", f"{size(moved['written'])} in {count(record['models'] * record['files'])} files")
+    table.add_row("disk", f"{size(disk['needed'])} of {size(disk['free'])} free")
+    table.add_row("memory", size(record["memory"]))
+    table.add_row("time without writing", f"about {duration(record['seconds'])} with {record['threads']} workers")
+    of = {"copied": "taken from the base as they are", "tied": "left out, tied to the embedding"}
+    lines = [plain(f"• {count(len(record[key]))} tensors {words}", 400) for key, words in of.items() if record[key]]
+    lines += [
+        plain(f"• {expert} has {count(len(names))} tensors that are left out, for instance {names[0]}", 400)
+        for expert, names in record["dropped"]
+    ]
+    if disk["needed"] > disk["free"]:
+        lines.append(plain("• the disk is too small: make room, or write a smaller --dtype"))
+    return Group(table, *lines)
 
 
 def messages(record: Mapping[str, Any]) -> Group:
