@@ -88,11 +88,15 @@ def test_commands_parse_and_name_what_exists(page, line):
             judge.with_settings(settings)
         case ["compare", "decide", *_]:
             check_recipes(given, "decide", settings)
+        case ["compress", *_]:
+            recipe(given, "compress", "liar-wifv").with_settings(settings).check()
+        case ["compare", "compress", *_]:
+            check_recipes(given, "compress", settings)
         case ["trajectories", "gather", *_]:
             parse(given["env"])
             for name in given.get("quality", "expert").split(","):
                 find_quality(name)
-    if words[0] in ("decide", "compare"):
+    if words[0] == "decide" or words[:2] == ["compare", "decide"]:
         for option in ("tasks", "stream", "unseen"):
             check_tasks(given.get(option, ""))
 
