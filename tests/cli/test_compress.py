@@ -186,7 +186,6 @@ WRONG = [
         "o_proj: it has no bias to mend, and none may be added: allow --fold-bias",
     ),
     (["--recipe", "kcm", "--ratio", "0.99"], "less multiplications than one unit of each of 4 layers"),
-    (["--set", "allocation=latency-search"], "allocation.heads is not set"),
     (["--set", "calibration.sequences=9999"], "and 9999 are needed; give more text, or lower calibration.sequences"),
     (["--set", "reconstruction.ridge=0", "calibration.sequences=3"], "and without a ridge at least 96 are needed"),
     (["--text-column", "words"], "no text column 'words'; known: text"),

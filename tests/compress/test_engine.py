@@ -557,7 +557,6 @@ def test_what_no_score_would_allow_is_told_before_anything_is_seen(causal, texts
     for recipe, options, said in (
         ("flap", {"fold_bias": False}, r"layers\.0\.self_attn\.o_proj: it has no bias to mend, .*--fold-bias"),
         ("flap", {"ratio": 0.99}, "leaves fewer parameters than one unit of each of 4 layers"),
-        ("liar-wifv", {"settings": ["allocation=latency-search"]}, "allocation.heads is not set"),
         ("liar-wifv", {"statistics": tmp_path / "file" / "x"}, "--statistics .*: .*file is a file; name a folder"),
     ):
         (tmp_path / "file").touch()
@@ -614,3 +613,31 @@ def test_every_recipe_says_where_it_comes_from():
         assert BOOK.meaning(recipe.name).endswith(".")
         recipe.check()
     assert BOOK.get("liar").name == "liar-wifv"
+
+
+def test_a_budget_of_time_is_measured_once_and_kept(causal, texts, tmp_path, monkeypatch):
+    from harmonia.models import pruned
+
+    calls = []
+
+    def seconds(models, *, batch, length, repeats, warm=2):
+        """Time that grows with the neurons of the first layer, and with its heads."""
+        calls.append(len(models))
+        layers = [m.model.layers[0] for m in models]
+        return [(10 + m.mlp.up_proj.weight.shape[0] + 3 * m.self_attn.o_proj.weight.shape[1]) / length for m in layers]
+
+    monkeypatch.setattr(pruned, "seconds_per_token", seconds)
+    asked = {"ratio": 0.5, "settings": ["allocation=latency-search"], "timed": False}
+    result = compress(causal, "none-wifv", texts=texts, out=tmp_path / "r", **asked)
+    assert calls == [5, 5]
+    curves = json.loads((tmp_path / "r" / "state" / "latency.json").read_text())
+    sizes = {row["name"].rsplit(".", 1)[1]: row for row in result.summary["points"][0]["layers"]}
+    assert curves["neurons"]["slope"] > 0 and curves["heads"]["slope"] > 0 and sizes
+    time = full = 0.0
+    for row in result.summary["points"][0]["layers"]:
+        curve = curves["heads" if "o_proj" in row["name"] else "neurons"]
+        time += curve["slope"] * max(0, row["kept"] - curve["threshold"])
+        full += curve["slope"] * max(0, row["units"] - curve["threshold"])
+    assert time <= 0.5 * full * (1 + 1e-9)
+    again = compress(causal, "none-wifv", texts=texts, out=tmp_path / "r", resume=True, **asked)
+    assert calls == [5, 5] and again.summary == result.summary

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
+from harmonia.compress.allocation import LatencySearch
 from harmonia.compress.dense import Dense
 from harmonia.compress.recipe import CompressRecipe
 from harmonia.compress.recipes import BOOK
@@ -202,7 +203,8 @@ def _check_units(dense: Dense, record: CompressRecipe, ratios: Sequence[float], 
     for site in sites:
         with naming(site):
             within(record.reconstruction, site, fold_bias)
-    if sites:
+    search = record.allocation
+    if sites and not (isinstance(search, LatencySearch) and search.lacks(sites)):  # which is measured in the run
         some = [np.arange(site.units, dtype=np.float64) for site in sites]
         for ratio in ratios:
             record.allocation.keep(sites, some, ratio)

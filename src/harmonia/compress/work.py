@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harmonia.compress.allocation import LatencySearch
 from harmonia.compress.card import card
 from harmonia.compress.criterion import Principal
 from harmonia.compress.dense import Dense
@@ -23,6 +24,7 @@ from harmonia.compress.site import Site
 from harmonia.compress.statistics import Statistics
 from harmonia.compress.structure import Depth, Hidden
 from harmonia.compress.surgery import allocated, naming, repair, scored
+from harmonia.compress.timing import measured
 from harmonia.core.citation import entries
 from harmonia.core.errors import InputError
 from harmonia.core.files import read_json, write_json, write_text
@@ -172,7 +174,7 @@ class Work:
             return
         with self.run.phase("allocate"):
             scores = self.run.keep("scores", dict)
-            kept = allocated(self.recipe, self.sites, scores, self.ratios, self.statistics)
+            kept = allocated(self._timed(), self.sites, scores, self.ratios, self.statistics)
         with self.run.phase("repair"):
             if self.recipe.calibration.in_sequence:
                 self._in_sequence(kept)
@@ -187,6 +189,15 @@ class Work:
                     self.repairs,
                     fold_bias=self.fold_bias,
                 )
+
+    def _timed(self) -> CompressRecipe:
+        """Return the recipe with what a budget of time is counted in, measured once for a run."""
+        search = self.recipe.allocation
+        if not isinstance(search, LatencySearch) or not search.lacks(self.sites):
+            return self.recipe
+        length = min(self.length, 128)
+        found = self._kept("latency", lambda: measured(search, self.dense.model, self.sites, length).model_dump())
+        return self.recipe.model_copy(update={"allocation": LatencySearch(**found)})
 
     def write(self) -> None:
         """Write the model of every ratio and what it is worth, and the summary."""

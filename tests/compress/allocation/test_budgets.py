@@ -221,7 +221,7 @@ def test_bad_input_is_named():
         MacSearch().keep(places, scores, 0.9)
     with pytest.raises(InputError, match="this ratio leaves less time than one unit of each of 2 layers"):
         SEARCH.keep(places, scores, 0.9)
-    with pytest.raises(InputError, match="allocation.heads is not set, and a0 has heads to cut; measure"):
+    with pytest.raises(InputError, match="allocation.heads is not set, and a0 has heads to cut: a run measures it"):
         LatencySearch(neurons=SEARCH.neurons).keep(places, scores, 0.5)
     with pytest.raises(InputError, match="times of at least two sizes"):
         Latency.fit([4, 4], [1.0, 2.0])

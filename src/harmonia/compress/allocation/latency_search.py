@@ -52,17 +52,21 @@ class LatencySearch(Allocation):
     """The heads and neurons of the largest summed score within a budget of measured time.
 
     A layer's first units are free up to the threshold of its curve, every further one costs the slope; the floors are
-    paid in any case, as every layer keeps a unit. The budget is (1 - ratio) of the full model's time. Kwon et al. 2022
-    (arXiv 2204.09656).
+    paid in any case, as every layer keeps a unit. The budget is (1 - ratio) of the layers' time. Curves that are not
+    given are measured on the machine of the run, which then depends on it. Kwon et al. 2022 (arXiv 2204.09656).
     """
 
     kind: Literal["latency-search"] = "latency-search"
     references: ClassVar[tuple[str, ...]] = ("kwon2022mask",)
 
     heads: Latency | None = None
-    """Time of an attention layer by its heads; None where there are none to cut."""
+    """Time of an attention layer by its heads; left out, it is measured."""
     neurons: Latency | None = None
-    """Time of a feed-forward layer by its neurons; None where there are none to cut."""
+    """Time of a feed-forward layer by its neurons; left out, it is measured."""
+
+    def lacks(self, sites: Sequence[Site]) -> bool:
+        """Return whether a curve has to be measured before units can be chosen."""
+        return any((self.heads if site.kind == "heads" else self.neurons) is None for site in sites)
 
     def keep(self, sites: Sequence[Site], scores: Sequence[np.ndarray], ratio: float) -> list[np.ndarray]:
         known = by_unit(sites, scores, ratio)
@@ -71,8 +75,8 @@ class LatencySearch(Allocation):
             curve = self.heads if site.kind == "heads" else self.neurons
             if curve is None:
                 raise InputError(
-                    f"allocation.{site.kind} is not set, and {site.name} has {site.kind} to cut; measure layers of "
-                    "several sizes and give floor, threshold and slope"
+                    f"allocation.{site.kind} is not set, and {site.name} has {site.kind} to cut: a run measures it, a "
+                    "plan does not; give floor, threshold and slope"
                 )
             costs.append(np.where(np.arange(site.units) < curve.threshold, 0.0, curve.slope))
             whole += curve.seconds(site.units)
