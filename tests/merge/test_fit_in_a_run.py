@@ -18,6 +18,8 @@ def test_fitted_coefficients_are_told_and_kept(llamas, texts, tmp_path):
     assert list(fit["coefficients"]) == ["model"] and fit["steps"] == 5
     assert sum(fit["entropy"]["after"]) < sum(fit["entropy"]["before"])
     assert "2 coefficients were fitted in 5 updates" in result.report().read_text()
+    with pytest.raises(InputError, match="fits its coefficients to text of each expert"):
+        harmonia.merge.dry_run(experts, "ada-merging-task", base=llamas.base)
     told = harmonia.merge.dry_run(experts, "ada-merging-task", base=llamas.base, prompts=texts)
     assert told["memory"] > 0 and told["bytes"]["written"] > 0
     row = harmonia.compare(

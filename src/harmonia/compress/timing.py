@@ -20,8 +20,8 @@ def measured(search: LatencySearch, model: Any, sites: Sequence[Site], length: i
     """Return the search with the curves that it lacks, measured.
 
     All layers of a kind are cut to one size at a time, and whole models take turns. A layer's time is what the model
-    takes longer than with one unit in each of these layers, so floors are 0: what no cut can save is no part of the
-    budget, as in budgets of parameters.
+    takes longer than with one unit in each of these layers: what no cut can save is no part of the budget, as in
+    budgets of parameters. In memory are the model and one of each size.
 
     Args:
         search: a curve that it has is kept.

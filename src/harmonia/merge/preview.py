@@ -84,6 +84,8 @@ def dry_run(
         )
     rule, plan = record.weights, inputs.plan
     rule.check(len(experts), base is not None, counts)
+    if isinstance(rule, AdaMerging) and rule.coefficients is None and not texts:
+        rule.lambdas("")  # says what text to give
     own, models = tensor_counts(inputs, weights_of), max(1, len(lambdas_of(record, scalings)))
     fitting = 0
     if isinstance(rule, AdaMerging) and rule.coefficients is None:

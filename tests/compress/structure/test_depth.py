@@ -25,8 +25,8 @@ def test_a_block_that_passes_its_input_on_has_no_influence():
     found = block_influence(model, [tiny.batch()])
     assert found[2] == pytest.approx(0, abs=1e-12)
     assert (np.delete(found, 2) > 1e-3).all()
-    assert Depth().layers(model, [tiny.batch()], 0.25).tolist() == [0, 1, 3]
-    smaller = shallower(model, Depth().layers(model, [tiny.batch()], 0.25))
+    assert Depth().staying(block_influence(model, [tiny.batch()]), 0.25).tolist() == [0, 1, 3]
+    smaller = shallower(model, Depth().staying(block_influence(model, [tiny.batch()]), 0.25))
     assert torch.equal(tiny.output(smaller, tiny.batch()), tiny.output(model, tiny.batch()))
 
 
@@ -63,27 +63,29 @@ def test_how_many_go_and_of_equal_ones_the_earlier_stays():
     for layer in (1, 2, 3):
         identity(model.model.layers[layer])
     given = [tiny.batch()]
-    assert Depth().layers(model, given, 0).tolist() == [0, 1, 2, 3, 4]
-    assert Depth().layers(model, given, 0.39).tolist() == [0, 1, 2, 4]
-    assert Depth().layers(model, given, 0.4).tolist() == [0, 1, 4]
-    assert Depth().layers(model, given, 0.6).tolist() == [0, 4]
-    assert len(Depth().layers(model, given, 0.99)) == 1
+    assert Depth().staying(block_influence(model, given), 0).tolist() == [0, 1, 2, 3, 4]
+    assert Depth().staying(block_influence(model, given), 0.39).tolist() == [0, 1, 2, 4]
+    assert Depth().staying(block_influence(model, given), 0.4).tolist() == [0, 1, 4]
+    assert Depth().staying(block_influence(model, given), 0.6).tolist() == [0, 4]
+    assert len(Depth().staying(block_influence(model, given), 0.99)) == 1
 
 
 def test_spared_layers_stay():
     model = tiny.llama(layers=4)
     identity(model.model.layers[3])
-    assert 3 not in Depth().layers(model, [tiny.batch()], 0.25)
-    assert {0, 3} <= set(Depth(spare_first=1, spare_last=1).layers(model, [tiny.batch()], 0.5).tolist())
+    assert 3 not in Depth().staying(block_influence(model, [tiny.batch()]), 0.25)
+    assert {0, 3} <= set(
+        Depth(spare_first=1, spare_last=1).staying(block_influence(model, [tiny.batch()]), 0.5).tolist()
+    )
     with pytest.raises(InputError, match="removes 3 of 4 layers, and only 2 are not spared"):
-        Depth(spare_first=1, spare_last=1).layers(model, [tiny.batch()], 0.75)
+        Depth(spare_first=1, spare_last=1).staying(block_influence(model, [tiny.batch()]), 0.75)
 
 
 def test_bad_input():
     model = tiny.llama()
     for ratio in (-0.1, 1, 2):
         with pytest.raises(InputError, match=rf"ratio={ratio}: .* lies in \[0, 1\)"):
-            Depth().layers(model, [tiny.batch()], ratio)
+            Depth().staying(block_influence(model, [tiny.batch()]), ratio)
     empty = tiny.batch()
     empty.mask.zero_()
     with pytest.raises(InputError, match="every token is masked"):

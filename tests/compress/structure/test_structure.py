@@ -28,8 +28,6 @@ def test_parts_offer_their_kind_of_units():
     assert [site.kind for site in Heads().sites(model, 8)] == ["heads"] * 2
     assert [(site.kind, site.layer) for site in Neurons().sites(model, 8)] == [("neurons", 0), ("neurons", 1)]
     assert Depth().sites(model, 8) == []
-    for part in (Both(), Heads(), Neurons()):
-        assert part.layers(model, [tiny.batch()], 0.5) is None
 
 
 @pytest.mark.parametrize("name", MODELS)

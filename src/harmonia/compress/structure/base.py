@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from harmonia.compress.site import Kind, Site
@@ -13,7 +11,7 @@ from harmonia.core.errors import InputError
 from harmonia.core.part import Part
 
 if TYPE_CHECKING:
-    from harmonia.models.pretrained import TokenBatch
+    pass
 
 
 class Structure(Part):
@@ -47,16 +45,6 @@ class Structure(Part):
         slots = family_of(model).slots(model)
         within = self.within(1 + max((slot.layer for slot in slots), default=-1))
         return [site(model, slot, length) for slot in slots if slot.kind in self.kinds and slot.layer in within]
-
-    def layers(self, model: Any, batches: Sequence[TokenBatch], ratio: float) -> np.ndarray | None:
-        """Return the numbers of the layers that stay; None, the default, where all do.
-
-        Args:
-            model: a transformer of a supported family, in memory.
-            batches: tokens to see its layers at work.
-            ratio: share of the layers that is removed, at most.
-        """
-        return None
 
     def within(self, layers: int) -> range:
         """Return the layers that are not spared.

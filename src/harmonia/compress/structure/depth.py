@@ -31,9 +31,6 @@ class Depth(Structure):
         check_removable(model)
         return []
 
-    def layers(self, model: Any, batches: Sequence[TokenBatch], ratio: float) -> np.ndarray:
-        return self.staying(block_influence(model, batches), ratio)
-
     def staying(self, influence: np.ndarray, ratio: float) -> np.ndarray:
         """Return the numbers of the layers that stay, ascending.
 
